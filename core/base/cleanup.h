@@ -1,0 +1,39 @@
+/*
+ * cleanup.h - cleanup at the end of a scope; ownership is handed over in sight, by clearing the variable.
+ *
+ *   AFF_CLEANUP_OF(struct aff_loop, aff_loop_free)               once, after the declaration of aff_loop_free()
+ *
+ *   AFF_CLEANUP(aff_loop_freep) struct aff_loop *loop = NULL;    freed on every way out of the scope
+ *   ...
+ *   *ret_loop = loop;
+ *   loop = NULL;
+ */
+#ifndef AFF_BASE_CLEANUP_H
+#define AFF_BASE_CLEANUP_H
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#define AFF_CLEANUP(handler) __attribute__((cleanup(handler)))
+
+/* Defines the handler `<free>p` for pointers to `type`; `free` accepts NULL. */
+#define AFF_CLEANUP_OF(type, free)                                                                                     \
+    __attribute__((unused)) static inline void free##p(type **variable)                                                \
+    {                                                                                                                  \
+        (void)free(*variable);                                                                                         \
+    }
+
+/* For any pointer that malloc() gave: AFF_CLEANUP(aff_freep) char *text = NULL; */
+static inline void aff_freep(void *variable)
+{
+    free(*(void **)variable);
+}
+
+/* For a descriptor; -1 is none: AFF_CLEANUP(aff_closep) int fd = -1; */
+static inline void aff_closep(int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+}
+
+#endif
