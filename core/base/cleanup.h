@@ -12,6 +12,7 @@
 #define AFF_BASE_CLEANUP_H
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define AFF_CLEANUP(handler) __attribute__((cleanup(handler)))
@@ -26,7 +27,9 @@
 /* For any pointer that malloc() gave: AFF_CLEANUP(aff_freep) char *text = NULL; */
 static inline void aff_freep(void *variable)
 {
-    free(*(void **)variable);
+    void *block = NULL;
+    memcpy(&block, variable, sizeof block);
+    free(block);
 }
 
 /* For a descriptor; -1 is none: AFF_CLEANUP(aff_closep) int fd = -1; */
