@@ -12,6 +12,8 @@
 #define AFF_NS_PER_MS INT64_C(1000000)
 #define AFF_NS_PER_S INT64_C(1000000000)
 
+#define AFF_NO_TIME INT64_MIN /* "no such time" for times in milliseconds: expiry, event time */
+
 struct aff_clock {
     int64_t (*mono_ns)(const struct aff_clock *);
     int64_t (*boot_ns)(const struct aff_clock *);

@@ -1,6 +1,7 @@
 /*
  * fault.c - see fault.h. The only state of the process that is not handed from caller to callee: a test arms it from
- * outside, and a point must not need a handle. Written by aff_fault_init() before any thread; later only the counters move.
+ * outside, and a point must not need a handle. Written by aff_fault_init() before any thread; later only the counters
+ * move.
  */
 #include "base/fault.h"
 

@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 /* The struct that holds `member` at `ptr`. */
-#define aff_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define aff_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 struct aff_list {
     struct aff_list *prev, *next;
@@ -73,7 +73,7 @@ static inline void aff_list_splice(struct aff_list *to, struct aff_list *from)
 
 /* Visits every node; `node` may be removed (and freed) by the body. */
 #define aff_list_each(node, head)                                                                                      \
-    for (struct aff_list *node = (head)->next, *node##_next = node->next; node != (head);                             \
+    for (struct aff_list *node = (head)->next, *node##_next = node->next; node != (head);                              \
          node = node##_next, node##_next = node->next)
 
 #endif

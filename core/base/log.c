@@ -53,7 +53,7 @@ static void add_string(struct line *l, const char *text)
 
 /* ---- text ---- */
 
-/* A first byte of UTF-8: how many bytes follow, which second byte may (that shuts out overlong forms and surrogates). */
+/* A first byte of UTF-8: how many bytes follow, which may be the second (no overlong forms, no surrogates). */
 struct lead {
     unsigned char first, last, more, second_min, second_max;
 };
@@ -217,11 +217,11 @@ static void end_line(struct line *l)
     add_end(l, l->format == AFF_LOG_JSON ? "}\n" : "\n");
 }
 
-/* Nobody waits for a log: a pipe that is full loses the line. */
+/* Nobody waits for a log, or dies of it: a pipe that is full, or that nobody reads any more, loses the line. */
 static void write_line(int fd, const struct line *l)
 {
     struct pollfd writable = { .fd = fd, .events = POLLOUT };
-    if (poll(&writable, 1, 0) != 1 || !(writable.revents & POLLOUT))
+    if (poll(&writable, 1, 0) != 1 || writable.revents != POLLOUT)
         return;
     ssize_t written;
     do

@@ -4,8 +4,8 @@
  *   logfmt:  time=2026-11-22T06:02:11.123Z level=info event=partition.lead keyspace=accounts partition=3 epoch=1.0
  *   JSON:    {"time":"…","level":"info","event":"partition.lead","keyspace":"accounts","partition":3,"epoch":"1.0"}
  *
- * An event name is `part.verb`, constant, and never holds data. Any thread; a line is one write(2) and is dropped rather
- * than waited for when the descriptor would block.
+ * An event name is `part.verb`, constant, and never holds data. Any thread; a line is one write(2) of at most 4 KiB (a
+ * longer one is cut and ends with cut=true) and is dropped rather than waited for when the descriptor would block.
  */
 #ifndef AFF_BASE_LOG_H
 #define AFF_BASE_LOG_H
@@ -52,7 +52,7 @@ void aff_log_fields(const struct aff_logger *l, enum aff_log_level level, const 
 
 /* aff_log(l, INFO, "partition.lead", aff_f_str("keyspace", name), aff_f_int("partition", p)); at least one field. */
 #define aff_log(l, level, event, ...)                                                                                  \
-    aff_log_fields((l), AFF_LOG_##level, (event), (const struct aff_log_field[]){ __VA_ARGS__ },                      \
+    aff_log_fields((l), AFF_LOG_##level, (event), (const struct aff_log_field[]){ __VA_ARGS__ },                       \
                    sizeof((const struct aff_log_field[]){ __VA_ARGS__ }) / sizeof(struct aff_log_field))
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * loop.c - see loop.h.
  *
- * The mailbox is a stack that senders push to by compare-and-swap; the loop takes all of it by one exchange and turns it
- * round, so the order of each sender is kept. A sender writes to the eventfd only when the loop may be asleep:
+ * The mailbox is a stack that senders push to by compare-and-swap; the loop takes all of it by one exchange and turns
+ * it round, so the order of each sender is kept. A sender writes to the eventfd only when the loop may be asleep:
  *
  *   loop:    sleeping = true;  is the inbox empty?  then epoll
  *   sender:  push to the inbox;  was it sleeping?   then eventfd
@@ -240,7 +240,8 @@ void aff_loop_hook_add(struct aff_loop *loop, struct aff_hook *hook, enum aff_st
 
 void aff_loop_hook_remove(struct aff_hook *hook)
 {
-    aff_list_remove(&hook->link);
+    if (hook->link.next)
+        aff_list_remove(&hook->link);
 }
 
 /* Hooks wait on a list of this pass and go back before they run, so any of them may be removed and freed by any. */

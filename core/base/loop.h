@@ -1,9 +1,10 @@
 /*
  * loop.h - one thread, one epoll: descriptors, timers, a mailbox, and stages at the end of each pass.
  *
- * A pass: wait for descriptors (not at all when there is work) and serve them, take the mailbox, fire due timers, then run
- * the stages in their order; so a message that wakes the loop is served by the pass that it woke. Everything that a loop owns is touched by its thread alone; the mailbox is the only way in from another
- * thread. A loop never blocks but in epoll.
+ * A pass: wait for descriptors (not at all when there is work) and serve them, take the mailbox, fire due timers, then
+ * run the stages in their order; so a message that wakes the loop is served by the pass that it woke. Everything that a
+ * loop owns is touched by its thread alone; the mailbox is the only way in from another thread. A loop never blocks but
+ * in epoll.
  */
 #ifndef AFF_BASE_LOOP_H
 #define AFF_BASE_LOOP_H
@@ -20,24 +21,28 @@
 struct aff_loop;
 
 struct aff_loop_opts {
-    const char *name;             /* thread name, at most 15 bytes */
-    unsigned index;               /* place among the node's loops, from 0 */
-    uint32_t mailbox_slots;       /* bound of messages on the way to this loop; 0: 65,536 */
+    const char *name;       /* thread name, at most 15 bytes */
+    unsigned index;         /* place among the node's loops, from 0 */
+    uint32_t mailbox_slots; /* bound of messages on the way to this loop; 0: 65,536 */
     const struct aff_clock *clock;
     const struct aff_logger *logger;
 };
 
 int aff_loop_new(const struct aff_loop_opts *opts, struct aff_loop **ret_loop, aff_error *err);
-struct aff_loop *aff_loop_free(struct aff_loop *loop); /* not running; returns NULL */
+/* Not running; returns NULL. Forgets messages that were not delivered: after a stop aff_loop_pass() delivers them. */
+struct aff_loop *aff_loop_free(struct aff_loop *loop);
 
-void aff_loop_run(struct aff_loop *loop);  /* on the thread that becomes the loop's; returns after aff_loop_stop() */
-void aff_loop_stop(struct aff_loop *loop); /* any thread, also before it runs */
-bool aff_loop_pass(struct aff_loop *loop, int64_t max_wait_ns); /* one pass, for tests; false once stopped */
+void aff_loop_run(struct aff_loop *loop); /* on the thread that becomes the loop's; returns after aff_loop_stop() */
+/* Any thread, also before it runs; a signal handler too. What was posted before is delivered before the loop ends. */
+void aff_loop_stop(struct aff_loop *loop);
+/* One pass, for tests, that waits so long at most (-1: no limit); false once stopped. */
+bool aff_loop_pass(struct aff_loop *loop, int64_t max_wait_ns);
 
 unsigned aff_loop_index(const struct aff_loop *loop);
 const struct aff_clock *aff_loop_clock(const struct aff_loop *loop);
 const struct aff_logger *aff_loop_logger(const struct aff_loop *loop);
-bool aff_loop_here(const struct aff_loop *loop); /* is the caller the loop's thread? for assertions */
+/* Is the caller the loop's thread? True for everybody while no thread runs it. For assertions. */
+bool aff_loop_here(const struct aff_loop *loop);
 int64_t aff_loop_now(const struct aff_loop *loop); /* monotonic ns, read once per pass */
 
 /* ---- descriptors (loop's thread) ---- */
@@ -48,7 +53,8 @@ struct aff_io {
 };
 int aff_loop_io_add(struct aff_loop *loop, struct aff_io *io, uint32_t epoll_events);
 int aff_loop_io_set(struct aff_loop *loop, struct aff_io *io, uint32_t epoll_events);
-void aff_loop_io_remove(struct aff_loop *loop, struct aff_io *io); /* `ready` is not called any more, even in this pass */
+/* `ready` is not called any more, even in this pass. Before the descriptor is closed. */
+void aff_loop_io_remove(struct aff_loop *loop, struct aff_io *io);
 
 /* ---- timers (loop's thread) ---- */
 
@@ -72,7 +78,7 @@ struct aff_hook {
     bool (*run)(struct aff_hook *hook); /* true: there is more to do, do not sleep before the next pass */
 };
 void aff_loop_hook_add(struct aff_loop *loop, struct aff_hook *hook, enum aff_stage stage);
-void aff_loop_hook_remove(struct aff_hook *hook);
+void aff_loop_hook_remove(struct aff_hook *hook); /* harmless when it was never added (all zero) or is off already */
 
 /* ---- mailbox ---- */
 

@@ -1,8 +1,8 @@
 /*
  * map.c - see map.h.
  *
- * The table doubles when there are more nodes than slots. When there is no memory for a larger one the chains get longer
- * instead: a map that is full is slow, not broken. It never shrinks.
+ * The table doubles when there are more nodes than slots. When there is no memory for a larger one the chains get
+ * longer instead: a map that is full is slow, not broken. It never shrinks.
  */
 #include "base/map.h"
 

@@ -26,12 +26,12 @@ struct aff_map {
 void aff_map_init(struct aff_map *m, uint64_t seed);
 void aff_map_fini(struct aff_map *m); /* nodes still in it are forgotten, not freed */
 
-struct aff_map_node *aff_map_get(const struct aff_map *m, aff_bytes key); /* NULL when absent */
+struct aff_map_node *aff_map_get(const struct aff_map *m, aff_bytes key);      /* NULL when absent */
 void aff_map_add(struct aff_map *m, struct aff_map_node *node, aff_bytes key); /* the key must be absent */
 void aff_map_remove(struct aff_map *m, struct aff_map_node *node);             /* the node must be in */
 
 /* Walks all nodes in no particular order; `at` starts as NULL; the map must not change meanwhile except that the node
- * returned last may be removed. */
+ * returned last may be removed (and is freed only after the next step). */
 struct aff_map_node *aff_map_next(const struct aff_map *m, const struct aff_map_node *at);
 
 #endif

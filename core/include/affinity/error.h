@@ -71,7 +71,7 @@ typedef struct aff_error {
     char text[508];
 } aff_error;
 
-/* All four: any thread, never NULL; an unknown code yields the entry of AFF_EBUG. */
+/* All four: any thread, never NULL; 0 is "OK" with status 200, an unknown code yields the entry of AFF_EBUG. */
 AFF_API const char *aff_error_name(int code);  /* "EPRECONDITION" */
 AFF_API const char *aff_error_title(int code); /* "The precondition does not hold" */
 AFF_API const char *aff_error_type(int code);  /* "precondition-failed" */

@@ -264,6 +264,30 @@ static void a_full_pipe_loses_lines_and_waits_for_nobody(void **state)
     assert_non_null(strstr(written(f), "n=1\n"));
 }
 
+static void a_pipe_that_nobody_reads_loses_lines_and_kills_nobody(void **state)
+{
+    struct fixture *f = *state;
+    (void)close(f->read_fd);
+    f->read_fd = -1;
+    aff_log(&f->logger, INFO, "a.b", aff_f_int("n", 1)); /* SIGPIPE would end the test */
+}
+
+static void a_file_takes_lines(void **state)
+{
+    struct fixture *f = *state;
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    struct aff_logger logger = f->logger;
+    logger.fd = fileno(file);
+    aff_log(&logger, INFO, "a.b", aff_f_int("n", 1));
+    aff_log(&logger, INFO, "a.b", aff_f_int("n", 2));
+    rewind(file);
+    f->line[fread(f->line, 1, sizeof f->line - 1, file)] = '\0';
+    assert_string_equal(f->line, "time=2026-01-01T00:00:00.000Z level=info event=a.b n=1\n"
+                                 "time=2026-01-01T00:00:00.000Z level=info event=a.b n=2\n");
+    (void)fclose(file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,6 +301,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_cut_text_keeps_its_beginning_and_whole_escapes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many_fields_are_cut_between_fields, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_full_pipe_loses_lines_and_waits_for_nobody, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_pipe_that_nobody_reads_loses_lines_and_kills_nobody, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_file_takes_lines, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("base/log", tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 /*
  * base_mailbox_test.c - the ways into a loop from other threads: messages, calls, stop. To be run under tsan as well.
  *
- * A wake-up that gets lost shows as a test that never ends. cmocka is called on the test's own thread only; others count
- * what they find wrong.
+ * A wake-up that gets lost shows as a test that never ends. cmocka is called on the test's own thread only; others
+ * count what they find wrong.
  */
 #include "base/loop.h"
 

@@ -43,7 +43,7 @@ static void add_all(struct aff_map *m)
     }
 }
 
-/* Keys 00 01 02 ... under the key 00..0f; computed by another implementation that gives the vectors of the paper for 2-4. */
+/* Inputs 00 01 02 ... under the key 00..0f, computed by an implementation that meets the paper's vector of 2-4. */
 static void the_hash_is_siphash_1_3(void **state)
 {
     (void)state;
