@@ -1,0 +1,275 @@
+/*
+ * apply.c - what a record does to the store, in offset order (I4). Decided already: whether it is valid.
+ */
+#include "partition/state.h"
+
+#include <stdio.h>
+
+enum { EPOCH_KEY_LEN = 16, EPOCH_VALUE_LEN = 17, IDEM_HEAD_LEN = 16 + 2 + 1 + 8 + 8 + 1, TIME_KEY_LEN = 24 };
+
+/* A store that fails stops the replica: it must never be silently behind its log. */
+bool aff_core_store_ok(struct aff_core *core, int code)
+{
+    if (code >= 0)
+        return true;
+    aff_core_fail(core, "the store refused a change: %s", aff_error_title(code));
+    return false;
+}
+
+static bool dirty_add(struct aff_core *core, const struct aff_record *rec)
+{
+    struct aff_world_store *s = core->w.store;
+    unsigned char at[8];
+    aff_bytes before;
+    int found;
+
+    if (rec->key.len == 0 || rec->key.len > AFF_KEY_MAX)
+        return true; /* no key of ours: no reader of ours can ever ask for it */
+    found = s->table_get(s, AFF_TABLE_DIRTY, rec->key, &before);
+    if (!aff_core_store_ok(core, found))
+        return false;
+    if (found == 1)
+        return true;
+    aff_put_u64(at, (uint64_t)rec->offset);
+    core->dirty++;
+    return aff_core_store_ok(core, s->table_put(s, AFF_TABLE_DIRTY, rec->key, aff_bytes_of(at, sizeof at)));
+}
+
+static bool dirty_remove(struct aff_core *core, aff_bytes key)
+{
+    struct aff_world_store *s = core->w.store;
+    aff_bytes before;
+    int found;
+
+    if (core->dirty == 0 || key.len == 0 || key.len > AFF_KEY_MAX)
+        return true;
+    found = s->table_get(s, AFF_TABLE_DIRTY, key, &before);
+    if (found != 1)
+        return aff_core_store_ok(core, found);
+    core->dirty--;
+    return aff_core_store_ok(core, s->table_del(s, AFF_TABLE_DIRTY, key));
+}
+
+/* A void record changes nothing, but plain last-writer-wins would take it: its key is dirty until it is repaired (I6). */
+bool aff_core_apply_void(struct aff_core *core, const struct aff_record *rec)
+{
+    aff_log(core->w.logger, DEBUG, "partition.void", aff_f_str("keyspace", core->opts.keyspace),
+            aff_f_int("partition", core->opts.index), aff_f_int("offset", rec->offset));
+    core->changed = true;
+    return dirty_add(core, rec);
+}
+
+/* ---- ended masterships ---- */
+
+static void epoch_key(aff_epoch epoch, uint64_t nonce, unsigned char out[EPOCH_KEY_LEN])
+{
+    aff_put_u64(out, epoch);
+    aff_put_u64(out + 8, nonce);
+}
+
+/* `exact`: no record of it can stand above `last_seq`; otherwise compaction may have taken some. */
+static bool epoch_put(struct aff_core *core, struct aff_epoch_end end, bool exact, int64_t ended_ms)
+{
+    struct aff_world_store *s = core->w.store;
+    unsigned char key[EPOCH_KEY_LEN], value[EPOCH_VALUE_LEN];
+    aff_bytes before;
+    int found;
+
+    epoch_key(end.epoch, end.nonce, key);
+    found = s->table_get(s, AFF_TABLE_EPOCHS, aff_bytes_of(key, sizeof key), &before);
+    if (!aff_core_store_ok(core, found))
+        return false;
+    if (found == 1 && before.len == EPOCH_VALUE_LEN) {
+        const unsigned char *b = before.data;
+
+        if (b[8] || !exact)
+            return true; /* what is known already is at least as good */
+        ended_ms = (int64_t)aff_get_u64(b + 9);
+    }
+    aff_put_u64(value, end.last_seq);
+    value[8] = exact;
+    aff_put_u64(value + 9, (uint64_t)ended_ms);
+    return aff_core_store_ok(core, s->table_put(s, AFF_TABLE_EPOCHS, aff_bytes_of(key, sizeof key),
+                                                aff_bytes_of(value, sizeof value)));
+}
+
+void aff_core_end_epoch(struct aff_core *core, int64_t time_ms)
+{
+    if (core->cur.epoch == 0)
+        return;
+    epoch_put(core, (struct aff_epoch_end){ core->cur.epoch, core->cur.nonce, core->cur.seq }, !core->hole, time_ms);
+}
+
+enum aff_outcome aff_core_outcome(struct aff_core *core, struct aff_stamp stamp)
+{
+    unsigned char key[EPOCH_KEY_LEN];
+    aff_bytes value;
+    const unsigned char *v;
+
+    if (aff_stamp_same_owner(stamp, core->cur))
+        return stamp.seq <= core->cur.seq ? AFF_OUTCOME_COMMITTED
+               : aff_stamp_same_owner(stamp, core->own) && stamp.seq > core->own.seq ? AFF_OUTCOME_NONE
+                                                                                     : AFF_OUTCOME_UNKNOWN;
+    if (stamp.epoch > core->cur.epoch)
+        return aff_stamp_same_owner(stamp, core->own) ? AFF_OUTCOME_UNKNOWN : AFF_OUTCOME_NONE;
+    epoch_key(stamp.epoch, stamp.nonce, key);
+    if (core->w.store->table_get(core->w.store, AFF_TABLE_EPOCHS, aff_bytes_of(key, sizeof key), &value) != 1 ||
+        value.len != EPOCH_VALUE_LEN)
+        return AFF_OUTCOME_NONE;
+    v = value.data;
+    if (stamp.seq <= aff_get_u64(v))
+        return AFF_OUTCOME_COMMITTED;
+    return v[8] ? AFF_OUTCOME_NOT_APPLIED : AFF_OUTCOME_UNKNOWN;
+}
+
+static bool apply_claim(struct aff_core *core, const struct aff_record *rec)
+{
+    struct aff_claim claim;
+
+    core->claim_offset = rec->offset;
+    if (!aff_claim_decode(rec->value, &claim))
+        return true; /* it counts as a claim by its header; it just tells nothing about the past */
+    memcpy(core->identity, claim.identity, AFF_IDENTITY_LEN);
+    core->has_identity = true;
+    for (uint32_t i = 0; i < claim.epoch_count; i++)
+        if (!epoch_put(core, aff_claim_epoch(&claim, i), true, rec->time_ms))
+            return false;
+    return true;
+}
+
+/* The key of the table of masterships that belongs to the key of a CLAIM; false: it is no such key. */
+static bool epoch_key_of_claim(aff_bytes claim_key, unsigned char out[EPOCH_KEY_LEN])
+{
+    unsigned long long epoch, nonce;
+    char text[AFF_CONTROL_KEY_MAX];
+    int end = 0;
+
+    if (claim_key.len <= AFF_CONTROL_PREFIX_LEN || claim_key.len >= sizeof text)
+        return false;
+    memcpy(text, (const char *)claim_key.data + AFF_CONTROL_PREFIX_LEN, claim_key.len - AFF_CONTROL_PREFIX_LEN);
+    text[claim_key.len - AFF_CONTROL_PREFIX_LEN] = '\0';
+    if (sscanf(text, "claim/%12llx/%16llx%n", &epoch, &nonce, &end) != 2 || text[end])
+        return false;
+    epoch_key(epoch, nonce, out);
+    return true;
+}
+
+/* Did the mastership of this CLAIM ever count, as far as is remembered? */
+bool aff_core_epoch_known(struct aff_core *core, aff_bytes claim_key)
+{
+    unsigned char key[EPOCH_KEY_LEN];
+    aff_bytes value;
+
+    if (!epoch_key_of_claim(claim_key, key))
+        return false;
+    return (aff_get_u64(key) == core->cur.epoch && aff_get_u64(key + 8) == core->cur.nonce) ||
+           core->w.store->table_get(core->w.store, AFF_TABLE_EPOCHS, aff_bytes_of(key, sizeof key), &value) == 1;
+}
+
+/* A repaired control key: a CLAIM told again changes nothing, a tombstone lets a mastership be forgotten. */
+static bool apply_control_repair(struct aff_core *core, const struct aff_record *rec)
+{
+    struct aff_world_store *s = core->w.store;
+    unsigned char key[EPOCH_KEY_LEN];
+
+    if (rec->value.data || !epoch_key_of_claim(rec->key, key))
+        return true;
+    return aff_core_store_ok(core, s->table_del(s, AFF_TABLE_EPOCHS, aff_bytes_of(key, sizeof key)));
+}
+
+/* ---- idempotency ids ---- */
+
+static bool idem_put(struct aff_core *core, const struct aff_record *rec, const struct aff_idem *idem)
+{
+    struct aff_world_store *s = core->w.store;
+    unsigned char by_time[TIME_KEY_LEN], fixed[IDEM_HEAD_LEN], *p = fixed;
+
+    memcpy(p, idem->request.b, 16), p += 16;
+    aff_put_u16(p, idem->status), p += 2;
+    *p++ = (unsigned char)(idem->versioned | idem->cut << 1);
+    aff_put_u64(p, (uint64_t)rec->offset), p += 8;
+    aff_put_u64(p, (uint64_t)rec->time_ms), p += 8;
+    *p++ = (unsigned char)idem->content_type.len;
+    aff_buf_clear(&core->buf);
+    if (!aff_buf_add(&core->buf, fixed, sizeof fixed) ||
+        !aff_buf_add(&core->buf, idem->content_type.data, idem->content_type.len) ||
+        !aff_buf_add(&core->buf, idem->reply.data, idem->reply.len))
+        return aff_core_store_ok(core, AFF_ENOMEM);
+    aff_put_u64(by_time, (uint64_t)rec->time_ms);
+    memcpy(by_time + 8, idem->id.b, 16);
+    return aff_core_store_ok(core, s->table_put(s, AFF_TABLE_IDEM, aff_bytes_of(idem->id.b, 16),
+                                                aff_buf_view(&core->buf))) &&
+           aff_core_store_ok(core, s->table_put(s, AFF_TABLE_IDEM_BY_TIME, aff_bytes_of(by_time, sizeof by_time),
+                                                aff_str("")));
+}
+
+/* Answers a repeat from the table: true when it was known. A reply is copied, since the table may change before it leaves. */
+bool aff_core_replay(struct aff_core *core, struct aff_op *op)
+{
+    struct aff_world_store *s = core->w.store;
+    struct aff_result *r = &op->result;
+    const unsigned char *v;
+    aff_bytes value;
+    size_t type_len;
+    int found = s->table_get(s, AFF_TABLE_IDEM, aff_bytes_of(op->id.b, 16), &value);
+
+    if (found != 1 || value.len < IDEM_HEAD_LEN)
+        return !aff_core_store_ok(core, found);
+    v = value.data;
+    if (memcmp(v, op->request.b, 16) != 0) {
+        aff_core_answer(core, op, AFF_EIDREUSED, AFF_OUTCOME_NOT_APPLIED);
+        return true;
+    }
+    type_len = v[IDEM_HEAD_LEN - 1];
+    if (type_len > value.len - IDEM_HEAD_LEN || !(op->owned = malloc(value.len))) {
+        aff_core_answer(core, op, AFF_ENOMEM, AFF_OUTCOME_NOT_APPLIED);
+        return true;
+    }
+    memcpy(op->owned, value.data, value.len);
+    v = op->owned;
+    r->replayed = true;
+    r->status = aff_get_u16(v + 16);
+    r->versioned = v[18] & 1;
+    r->replay_cut = v[18] & 2;
+    r->version = (struct aff_version){ (int64_t)aff_get_u64(v + 19), (int64_t)aff_get_u64(v + 27), AFF_NO_TIME, AFF_NO_TIME };
+    r->reply_type = aff_bytes_of(v + IDEM_HEAD_LEN, type_len);
+    r->reply = aff_bytes_of(v + IDEM_HEAD_LEN + type_len, value.len - IDEM_HEAD_LEN - type_len);
+    aff_core_answer(core, op, 0, AFF_OUTCOME_COMMITTED);
+    return true;
+}
+
+/* ---- valid records ---- */
+
+static bool apply_value(struct aff_core *core, const struct aff_record *rec)
+{
+    struct aff_world_store *s = core->w.store;
+    bool repair = rec->kind == AFF_KIND_REPAIR && rec->kept_offset >= 0;
+    struct aff_item item = {
+        .version = { repair ? rec->kept_offset : rec->offset, repair ? rec->kept_time_ms : rec->time_ms,
+                     rec->expires_ms, rec->event_ms },
+        .content_type = rec->content_type,
+        .value = rec->value,
+    };
+
+    if (rec->key.len == 0 || rec->key.len > AFF_KEY_MAX)
+        return true;
+    if (rec->value.data && rec->expires_ms != AFF_NO_TIME)
+        aff_core_plan_expiry(core, rec->expires_ms);
+    return aff_core_store_ok(core, rec->value.data ? s->put(s, rec->key, &item) : s->del(s, rec->key));
+}
+
+bool aff_core_apply_valid(struct aff_core *core, const struct aff_record *rec)
+{
+    bool ok = true;
+
+    core->changed = true;
+    if (rec->kind == AFF_KIND_CLAIM)
+        ok = apply_claim(core, rec);
+    else if (rec->kind == AFF_KIND_REPAIR && aff_key_is_control(rec->key))
+        ok = apply_control_repair(core, rec);
+    else if ((rec->kind == AFF_KIND_DATA || rec->kind == AFF_KIND_REPAIR) && !aff_key_is_control(rec->key))
+        ok = apply_value(core, rec);
+    for (uint32_t i = 0; ok && i < rec->idem_count && !AFF_WEAK(core, IDEM); i++)
+        ok = idem_put(core, rec, &rec->idems[i]);
+    return ok && dirty_remove(core, rec->key);
+}

@@ -1,0 +1,265 @@
+/*
+ * core.c - the core's life: made, started, its roles, the end of a pass. See core.h; the neighbours are listed in state.h.
+ */
+#include "partition/state.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { DEFAULT_WINDOW = 256, DEFAULT_QUEUE = 4096 };
+
+int aff_core_new(const struct aff_core_opts *opts, const struct aff_world *world, struct aff_core **ret_core)
+{
+    struct aff_core *core = aff_xcalloc(1, sizeof *core);
+
+    core->opts = *opts;
+    core->w = *world;
+    core->opts.window = opts->window ? opts->window : DEFAULT_WINDOW;
+    core->opts.queue = opts->queue ? opts->queue : DEFAULT_QUEUE;
+    core->role = AFF_ROLE_OPENING;
+    core->claim_offset = core->gap_to = -1;
+    core->caught_up_ms = core->last_time_ms = AFF_NO_TIME;
+    core->retry_read_ns = core->retry_claim_ns = core->next_idle_ns = INT64_MAX;
+    core->next_expiry_ns = core->next_prune_ns = INT64_MAX;
+    if (!core->opts.nonce)
+        core->opts.nonce = world->entropy->u64(world->entropy);
+    aff_list_init(&core->flights);
+    aff_list_init(&core->ready);
+    aff_list_init(&core->answers);
+    aff_list_init(&core->proofs);
+    aff_map_init(&core->slots, world->entropy->u64(world->entropy));
+    aff_map_init(&core->running, world->entropy->u64(world->entropy));
+    aff_heap_init(&core->deadlines);
+    aff_buf_init(&core->buf);
+    *ret_core = core;
+    return 0;
+}
+
+/* Every write in flight is unknown to those who wait for it: the log may still take it. */
+static void abandon_flights(struct aff_core *core)
+{
+    aff_list_each (node, &core->flights) {
+        struct aff_flight *f = aff_container_of(node, struct aff_flight, link);
+
+        aff_list_each (link, &f->carried) {
+            struct aff_op *op = aff_container_of(link, struct aff_op, link);
+
+            if (op->state == AFF_OP_LEFT) {
+                aff_list_remove(&op->link);
+                aff_core_release(core, op);
+            } else {
+                aff_core_answer(core, op, AFF_EUNKNOWN, AFF_OUTCOME_UNKNOWN);
+            }
+        }
+        aff_core_refuse_waiters(core, &f->waiters, AFF_ECLOSED);
+        aff_core_flight_free(core, f);
+    }
+}
+
+struct aff_core *aff_core_free(struct aff_core *core)
+{
+    if (!core)
+        return NULL;
+    abandon_flights(core);
+    aff_core_refuse_queued(core, AFF_ECLOSED);
+    aff_core_refuse_waiters(core, &core->proofs, AFF_ECLOSED);
+    aff_core_answers_out(core, core->role != AFF_ROLE_FAILED && aff_core_commit(core));
+    assert(core->running.count == 0 && core->slots.count == 0 && core->queued == 0);
+    aff_map_fini(&core->slots);
+    aff_map_fini(&core->running);
+    aff_heap_fini(&core->deadlines);
+    aff_buf_fini(&core->buf);
+    free(core);
+    return NULL;
+}
+
+/* ---- roles ---- */
+
+void aff_core_standing(const struct aff_core *core, struct aff_standing *ret)
+{
+    *ret = (struct aff_standing){
+        .role = core->role,
+        .own = core->own,
+        .cur = core->cur,
+        .claim_offset = core->claim_offset,
+        .applied = core->frontier,
+        .log_end = core->log_end > core->frontier ? core->log_end : core->frontier,
+        .dirty = core->dirty,
+        .in_flight = core->flight_count,
+        .queued = core->queued,
+        .serves = core->role == AFF_ROLE_MASTER || core->role == AFF_ROLE_SETTLING,
+        .failure = core->role == AFF_ROLE_FAILED ? core->failure : NULL,
+    };
+    memcpy(ret->identity, core->identity, sizeof ret->identity);
+}
+
+void aff_core_publish(struct aff_core *core)
+{
+    struct aff_standing standing;
+
+    aff_core_standing(core, &standing);
+    core->w.host->changed(core->w.host, &standing);
+}
+
+void aff_core_set_role(struct aff_core *core, enum aff_role role)
+{
+    static const char *const names[] = { "opening", "following", "claiming", "master", "settling", "failed" };
+
+    if (core->role != role)
+        aff_log(core->w.logger, INFO, "partition.role", aff_f_str("keyspace", core->opts.keyspace),
+                aff_f_int("partition", core->opts.index), aff_f_str("role", names[role]),
+                aff_f_int("epoch", aff_epoch_major(core->own.epoch)),
+                aff_f_int("minor", aff_epoch_minor(core->own.epoch)), aff_f_int("applied", core->frontier));
+    core->role = role;
+    aff_core_publish(core);
+}
+
+/* Stops for good: a replica that cannot go on must say so and not serve. Its host starts it anew when there is reason to. */
+void aff_core_fail(struct aff_core *core, const char *format, ...)
+{
+    va_list args;
+
+    if (core->role == AFF_ROLE_FAILED)
+        return;
+    va_start(args, format);
+    vsnprintf(core->failure, sizeof core->failure, format, args);
+    va_end(args);
+    aff_log(core->w.logger, ERROR, "partition.failed", aff_f_str("keyspace", core->opts.keyspace),
+            aff_f_int("partition", core->opts.index), aff_f_str("why", core->failure));
+    core->reading = false;
+    core->ticket++;
+    core->retry_read_ns = core->retry_claim_ns = core->next_idle_ns = INT64_MAX;
+    core->next_expiry_ns = core->next_prune_ns = INT64_MAX;
+    aff_core_set_role(core, AFF_ROLE_FAILED);
+    abandon_flights(core);
+    aff_core_refuse_queued(core, AFF_ENOMASTER);
+    aff_core_refuse_waiters(core, &core->proofs, AFF_ENOMASTER);
+}
+
+/* ---- the end of a pass ---- */
+
+/* Data and the checkpoint that says so commit together (I8). False: the core has failed. */
+bool aff_core_commit(struct aff_core *core)
+{
+    int code;
+
+    if (!core->changed)
+        return true;
+    code = aff_core_checkpoint_save(core);
+    if (code == 0)
+        code = core->w.store->commit(core->w.store);
+    core->changed = false;
+    core->uncommitted = 0;
+    if (code != 0) {
+        aff_core_fail(core, "the store did not commit: %s", aff_error_title(code));
+        return false;
+    }
+    return true;
+}
+
+static void tell_compaction(struct aff_core *core)
+{
+    aff_bytes key, value;
+    int64_t keep = core->frontier;
+    aff_bytes after = aff_str("");
+
+    if (core->dirty > 0)
+        while (core->w.store->table_next(core->w.store, AFF_TABLE_DIRTY, after, &key, &value) == 1) {
+            if (value.len == 8 && (int64_t)aff_get_u64(value.data) < keep)
+                keep = (int64_t)aff_get_u64(value.data);
+            aff_buf_clear(&core->buf);
+            if (!aff_buf_add(&core->buf, key.data, key.len))
+                return;
+            after = aff_buf_view(&core->buf);
+        }
+    if (keep != core->keep_from)
+        core->w.log->keep_from(core->w.log, core->keep_from = keep);
+}
+
+static void step_down_when_idle(struct aff_core *core)
+{
+    if (!core->resigning || core->flight_count > 0)
+        return;
+    core->resigning = false;
+    core->want_lead = false;
+    if (core->role == AFF_ROLE_MASTER)
+        aff_core_depose(core, core->own.epoch, "resigned");
+}
+
+/* Answers may have brought new operations. */
+static bool may_start(const struct aff_core *core)
+{
+    return core->role == AFF_ROLE_MASTER && !core->stalled && core->flight_count < core->opts.window &&
+           (!aff_list_empty(&core->ready) || (!aff_list_empty(&core->proofs) && core->barriers == 0));
+}
+
+bool aff_core_flush(struct aff_core *core)
+{
+    bool committed, had_changes = core->changed;
+
+    aff_core_pump(core);
+    if (core->role == AFF_ROLE_MASTER) {
+        aff_core_repair(core);
+        aff_core_barrier(core);
+    }
+    step_down_when_idle(core);
+    committed = aff_core_commit(core);
+    if (had_changes && committed)
+        tell_compaction(core);
+    aff_core_answers_out(core, committed);
+    return core->changed || !aff_list_empty(&core->answers) || may_start(core);
+}
+
+/* ---- time ---- */
+
+int64_t aff_core_next_tick(const struct aff_core *core)
+{
+    int64_t next = core->retry_read_ns;
+    const struct aff_heap_node *deadline = aff_heap_min(&core->deadlines);
+
+    if (core->retry_claim_ns < next)
+        next = core->retry_claim_ns;
+    if (core->next_idle_ns < next)
+        next = core->next_idle_ns;
+    if (core->next_expiry_ns < next)
+        next = core->next_expiry_ns;
+    if (core->next_prune_ns < next)
+        next = core->next_prune_ns;
+    if (deadline && deadline->key < next)
+        next = deadline->key;
+    return next;
+}
+
+void aff_core_tick(struct aff_core *core)
+{
+    int64_t now = aff_core_now(core);
+
+    aff_core_expire_deadlines(core);
+    if (core->role == AFF_ROLE_FAILED)
+        return;
+    if (now >= core->retry_read_ns) {
+        core->retry_read_ns = INT64_MAX;
+        aff_core_read_on(core, true);
+    }
+    if (now >= core->retry_claim_ns) {
+        core->retry_claim_ns = INT64_MAX;
+        aff_core_append_claim(core);
+    }
+    if (now >= core->next_idle_ns)
+        aff_core_idle_barrier(core);
+    if (now >= core->next_expiry_ns)
+        aff_core_expire_keys(core);
+    if (now >= core->next_prune_ns)
+        aff_core_prune(core);
+}
+
+void aff_core_drain(struct aff_core *core)
+{
+    core->draining = true;
+}
+
+bool aff_core_idle(const struct aff_core *core)
+{
+    return core->flight_count == 0 && core->queued == 0 && aff_list_empty(&core->answers) &&
+           aff_list_empty(&core->proofs) && !core->changed;
+}

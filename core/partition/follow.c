@@ -1,0 +1,242 @@
+/*
+ * follow.c - reading the log: first the check that the checkpoint fits it, then records in offset order under the validity
+ * rule. Standbys, claimers and masters that read a gap all go through observe().
+ */
+#include "partition/state.h"
+
+#include <inttypes.h>
+
+enum { RETRY_READ_MS = 200 };
+
+void aff_core_read_on(struct aff_core *core, bool wait)
+{
+    core->reading = true;
+    core->w.log->read(core->w.log, core->frontier, wait, ++core->ticket);
+}
+
+static void read_later(struct aff_core *core)
+{
+    core->reading = false;
+    core->retry_read_ns = aff_core_now(core) + RETRY_READ_MS * AFF_NS_PER_MS;
+}
+
+/* ---- start: is the store a prefix of this log? ---- */
+
+static void follow(struct aff_core *core)
+{
+    aff_core_set_role(core, AFF_ROLE_FOLLOWING);
+    core->next_prune_ns = aff_core_now(core);
+    aff_core_read_on(core, false);
+}
+
+void aff_core_start(struct aff_core *core)
+{
+    int code;
+
+    assert(core->role == AFF_ROLE_OPENING);
+    code = aff_core_checkpoint_load(core);
+    if (code == AFF_ECORRUPT) {
+        aff_core_fail(core, "the store's checkpoint is of another partition, or of another partition count than %" PRIu32
+                            "; the count is fixed for the life of a keyspace",
+                      core->opts.partitions);
+        return;
+    }
+    if (!aff_core_store_ok(core, code))
+        return;
+    if (code == 0) {
+        follow(core);
+    } else if (core->claim_offset < 0) {
+        aff_core_rebuild(core, "the checkpoint names no claim");
+    } else {
+        core->reading = true;
+        core->w.log->read(core->w.log, core->claim_offset, false, ++core->ticket);
+    }
+}
+
+/* The store cannot be trusted to be a prefix of the log: it is thrown away and read anew. Nothing is lost: it is a cache. */
+void aff_core_rebuild(struct aff_core *core, const char *why)
+{
+    int code = core->w.store->wipe(core->w.store);
+
+    aff_log(core->w.logger, WARN, "partition.rebuild", aff_f_str("keyspace", core->opts.keyspace),
+            aff_f_int("partition", core->opts.index), aff_f_str("why", why), aff_f_int("applied", core->frontier));
+    core->changed = false;
+    core->uncommitted = 0;
+    core->cur = (struct aff_stamp){ 0 };
+    core->frontier = core->keep_from = 0;
+    core->claim_offset = -1;
+    core->caught_up_ms = core->last_time_ms = AFF_NO_TIME;
+    core->hole = core->has_identity = core->resumed = core->caught_up = false;
+    core->dirty = 0;
+    core->reading = false;
+    if (aff_core_store_ok(core, code))
+        follow(core);
+}
+
+/* The CLAIM that the checkpoint names has a key of its own and stays in the log: finding it proves that it is that log. */
+static void check_claim(struct aff_core *core, const struct aff_record *rec)
+{
+    struct aff_claim claim;
+
+    if (rec->offset != core->claim_offset || rec->kind != AFF_KIND_CLAIM || !aff_claim_decode(rec->value, &claim))
+        aff_core_rebuild(core, "the claim that the checkpoint names is not in the log");
+    else if (!aff_stamp_same_owner(rec->stamp, core->cur) || memcmp(claim.identity, core->identity, AFF_IDENTITY_LEN) != 0)
+        aff_core_rebuild(core, "the log is another one than the checkpoint's");
+    else
+        follow(core);
+}
+
+/* ---- records ---- */
+
+/*
+ * Tombstones younger than the retention are all still there; so a store may be carried forward only over a stretch of log
+ * time shorter than that, with an hour to spare (I8). Found by the log's time, not by ours.
+ */
+static bool too_old(const struct aff_core *core, const struct aff_record *rec)
+{
+    int64_t hour = 3600 * INT64_C(1000), limit = core->opts.tombstone_retention_ms;
+
+    limit = limit > 2 * hour ? limit - hour : limit / 2;
+    return core->resumed && core->caught_up_ms != AFF_NO_TIME && rec->time_ms - core->caught_up_ms >= limit &&
+           !AFF_WEAK(core, CHECKPOINT);
+}
+
+static bool is_valid(const struct aff_core *core, const struct aff_record *rec)
+{
+    return rec->kind != AFF_KIND_FOREIGN && aff_stamp_valid(core->cur, rec->stamp);
+}
+
+static void observe_valid(struct aff_core *core, const struct aff_record *rec)
+{
+    struct aff_flight *f = aff_core_find_flight(core, rec->stamp);
+
+    if (!aff_stamp_same_owner(core->cur, rec->stamp))
+        aff_core_end_epoch(core, rec->time_ms);
+    core->cur = rec->stamp;
+    core->hole = false;
+    if (f && rec->kind != AFF_KIND_CLAIM)
+        aff_core_confirm(core, f, rec->offset, rec->time_ms);
+    else
+        aff_core_apply_valid(core, rec);
+}
+
+/* What a record that was read means for a node that claims or leads. False: stop reading this batch. */
+static bool observe_rank(struct aff_core *core, const struct aff_record *rec, bool valid, const unsigned char *known)
+{
+    bool mine = aff_stamp_same_owner(rec->stamp, core->own);
+    bool claiming = core->role == AFF_ROLE_CLAIMING || core->role == AFF_ROLE_SETTLING;
+
+    if (claiming && mine && rec->kind == AFF_KIND_CLAIM) {
+        if (valid || (AFF_WEAK(core, DUP) && rec->stamp.epoch == core->cur.epoch))
+            aff_core_become_master(core, valid, known);
+        else
+            aff_core_depose(core, core->cur.epoch, "the claim is void");
+        return false;
+    }
+    if (valid && !mine && ((claiming && rec->stamp.epoch >= core->own.epoch) || core->role == AFF_ROLE_MASTER)) {
+        aff_core_depose(core, rec->stamp.epoch, "a newer mastership stands in the log");
+        return false;
+    }
+    return true;
+}
+
+/* One record in offset order. False: the caller stops. */
+static bool observe(struct aff_core *core, const struct aff_record *rec)
+{
+    unsigned char before[AFF_IDENTITY_LEN];
+    bool valid = is_valid(core, rec), had_identity = core->has_identity, go_on;
+
+    if (too_old(core, rec)) {
+        aff_core_rebuild(core, "the checkpoint is older than tombstones live");
+        return false;
+    }
+    assert(rec->offset >= core->frontier); /* I4 */
+    memcpy(before, core->identity, sizeof before);
+    if (rec->offset > core->frontier)
+        core->hole = true;
+    if (valid)
+        observe_valid(core, rec);
+    else
+        aff_core_apply_void(core, rec);
+    if (core->role == AFF_ROLE_FAILED)
+        return false;
+    core->frontier = rec->offset + 1;
+    core->last_time_ms = rec->time_ms;
+    core->uncommitted++;
+    go_on = observe_rank(core, rec, valid, had_identity ? before : NULL);
+    if (core->uncommitted >= AFF_CORE_COMMIT_EVERY)
+        return aff_core_commit(core) && go_on;
+    return go_on && core->role != AFF_ROLE_FAILED;
+}
+
+bool aff_core_record(struct aff_core *core, uint64_t ticket, const struct aff_record *rec)
+{
+    if (ticket != core->ticket || !core->reading)
+        return false;
+    if (core->role == AFF_ROLE_OPENING) {
+        check_claim(core, rec);
+        return false;
+    }
+    return rec->offset < core->frontier || observe(core, rec);
+}
+
+/* ---- the end of a batch ---- */
+
+static bool log_is_whole(struct aff_core *core, int64_t start, int64_t end)
+{
+    if (end < core->frontier) {
+        aff_core_fail(core, "the log ends at %" PRId64 " but the store has applied up to %" PRId64
+                            ": the log lost records, or is another one; to accept the log as it is, delete the store",
+                      end, core->frontier);
+        return false;
+    }
+    if (start > core->frontier && core->frontier > 0) {
+        aff_core_rebuild(core, "the log begins above the checkpoint");
+        return false;
+    }
+    return true;
+}
+
+static void after_batch(struct aff_core *core, int64_t next, int64_t end)
+{
+    if (next > core->frontier) {
+        core->frontier = next; /* holes of compaction at the end of what was read */
+        core->hole = true;
+        core->changed = true;
+    }
+    core->caught_up = core->frontier >= end;
+    if (core->caught_up) {
+        core->caught_up_ms = core->last_time_ms;
+        core->resumed = true; /* from here on a pause of this process is an age, too */
+    }
+    if (core->role == AFF_ROLE_FOLLOWING)
+        aff_core_try_lead(core);
+    if (core->role == AFF_ROLE_MASTER) {
+        core->reading = false;
+        aff_core_advance(core);
+    } else if (core->role != AFF_ROLE_FAILED) {
+        aff_core_read_on(core, core->caught_up);
+    }
+}
+
+void aff_core_read_done(struct aff_core *core, uint64_t ticket, int status, int64_t next, int64_t start, int64_t end)
+{
+    if (ticket != core->ticket || !core->reading)
+        return;
+    core->reading = false;
+    if (status == AFF_ECORRUPT) {
+        aff_core_fail(core, "the log is damaged at or above offset %" PRId64, core->frontier);
+        return;
+    }
+    if (status != 0) {
+        read_later(core);
+        return;
+    }
+    core->log_end = end;
+    if (core->role == AFF_ROLE_OPENING && end >= core->frontier) {
+        aff_core_rebuild(core, "the claim that the checkpoint names is not in the log");
+        return;
+    }
+    if (log_is_whole(core, start, end))
+        after_batch(core, next, end);
+}

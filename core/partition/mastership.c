@@ -1,0 +1,212 @@
+/*
+ * mastership.c - to lead: a grant, a CLAIM in the log, everything below it read (I2). To settle: the same with the minor epoch
+ * raised. To be deposed: by what stands in the log, never by what the coordinator or a clock says.
+ */
+#include "partition/state.h"
+
+enum { RETRY_CLAIM_MS = 200 };
+
+/* ---- grant ---- */
+
+void aff_core_try_lead(struct aff_core *core)
+{
+    if (!core->want_lead || core->granting || core->role != AFF_ROLE_FOLLOWING || !core->caught_up)
+        return;
+    core->granting = true;
+    core->w.coordinator->request_epoch(core->w.coordinator, aff_epoch_major(core->cur.epoch));
+}
+
+void aff_core_lead(struct aff_core *core)
+{
+    core->want_lead = true;
+    core->resigning = false;
+    core->granting = false; /* an answer that was lost is asked for again */
+    aff_core_try_lead(core);
+}
+
+void aff_core_resign(struct aff_core *core)
+{
+    core->want_lead = false;
+    core->granting = false;
+    if (core->role == AFF_ROLE_MASTER || core->role == AFF_ROLE_CLAIMING || core->role == AFF_ROLE_SETTLING) {
+        core->resigning = true;
+        aff_core_refuse_queued(core, AFF_ENOMASTER);
+    }
+}
+
+void aff_core_granted(struct aff_core *core, uint32_t major)
+{
+    if (!core->granting || core->role != AFF_ROLE_FOLLOWING)
+        return;
+    core->granting = false;
+    if (major <= aff_epoch_major(core->cur.epoch)) { /* the log knows a higher one: the coordinator is raised, not the log */
+        aff_core_try_lead(core);
+        return;
+    }
+    core->own = (struct aff_stamp){ aff_epoch_of(major, 0), core->opts.nonce, 0 };
+    core->claim_pending = true;
+    if (core->has_identity)
+        memcpy(core->claim_identity, core->identity, AFF_IDENTITY_LEN);
+    else
+        for (int i = 0; i < AFF_IDENTITY_LEN; i += 8)
+            aff_put_u64(core->claim_identity + i, core->w.entropy->u64(core->w.entropy));
+    aff_core_set_role(core, AFF_ROLE_CLAIMING);
+    aff_core_append_claim(core);
+}
+
+/* ---- the CLAIM ---- */
+
+/* Masterships that ended for certain, oldest first; the newest of them when there are too many. */
+static bool encode_claim(struct aff_core *core)
+{
+    static const size_t key_len = 16, value_len = 17;
+    struct aff_world_store *s = core->w.store;
+    struct aff_epoch_end *ends = aff_xcalloc(AFF_CLAIM_EPOCHS_MAX, sizeof *ends);
+    unsigned char at[16];
+    aff_bytes key, value, after = aff_str("");
+    uint32_t count = 0;
+    bool ok;
+
+    while (s->table_next(s, AFF_TABLE_EPOCHS, after, &key, &value) == 1 && key.len == key_len) {
+        const unsigned char *k = memcpy(at, key.data, key_len), *v = value.data;
+
+        if (value.len == value_len && v[8]) {
+            if (count == AFF_CLAIM_EPOCHS_MAX)
+                memmove(ends, ends + 1, --count * sizeof *ends);
+            ends[count++] = (struct aff_epoch_end){ aff_get_u64(k), aff_get_u64(k + 8), aff_get_u64(v) };
+        }
+        after = aff_bytes_of(at, key_len);
+    }
+    ok = aff_claim_encode(core->claim_identity, ends, count, &core->buf);
+    free(ends);
+    return ok;
+}
+
+static int send_claim(struct aff_core *core)
+{
+    struct aff_flight *f = aff_core_flight_new(core, AFF_KIND_CLAIM, NULL);
+    char key[AFF_CONTROL_KEY_MAX];
+    size_t key_len = aff_claim_key(core->own, key);
+    int code;
+
+    if (!encode_claim(core)) {
+        aff_core_flight_free(core, f);
+        return AFF_ENOMEM;
+    }
+    f->owned = aff_xmalloc(key_len + core->buf.len);
+    memcpy(f->owned, key, key_len);
+    memcpy((char *)f->owned + key_len, core->buf.data, core->buf.len);
+    f->key = aff_bytes_of(f->owned, key_len);
+    f->value = aff_bytes_of((char *)f->owned + key_len, core->buf.len);
+    code = aff_core_flight_send(core, f);
+    if (code != 0)
+        aff_core_flight_free(core, f);
+    return code;
+}
+
+void aff_core_append_claim(struct aff_core *core)
+{
+    int code;
+
+    if (!core->claim_pending)
+        return;
+    code = send_claim(core);
+    if (code != 0) {
+        aff_log(core->w.logger, WARN, "partition.claim-delayed", aff_f_str("keyspace", core->opts.keyspace),
+                aff_f_int("partition", core->opts.index), aff_f_str("why", aff_error_title(code)));
+        core->retry_claim_ns = aff_core_now(core) + RETRY_CLAIM_MS * AFF_NS_PER_MS;
+        return;
+    }
+    core->claim_pending = false;
+}
+
+/* ---- settle: let the log decide what became of writes whose outcome is unknown ---- */
+
+/*
+ * Nothing may be produced before: a new producer, the minor epoch raised, a CLAIM, and everything below it read. Then each
+ * write in doubt was either found below it, or is void for ever.
+ */
+void aff_core_settle(struct aff_core *core, const char *why)
+{
+    aff_log(core->w.logger, WARN, "partition.settle", aff_f_str("keyspace", core->opts.keyspace),
+            aff_f_int("partition", core->opts.index), aff_f_str("why", why), aff_f_int("in-flight", core->flight_count));
+    core->w.log->reset(core->w.log);
+    core->gap_to = -1;
+    core->stalled = false;
+    if (aff_epoch_minor(core->own.epoch) == UINT16_MAX) {
+        aff_core_depose(core, core->own.epoch, "the minor epochs are used up");
+        return;
+    }
+    core->own.epoch++;
+    core->own.seq = 0;
+    core->claim_pending = true;
+    if (core->role == AFF_ROLE_MASTER)
+        memcpy(core->claim_identity, core->identity, AFF_IDENTITY_LEN);
+    core->next_idle_ns = INT64_MAX;
+    if (core->role == AFF_ROLE_MASTER)
+        aff_core_set_role(core, AFF_ROLE_SETTLING);
+    aff_core_append_claim(core);
+    aff_core_read_on(core, true);
+}
+
+/* ---- leading ---- */
+
+/* Every flight that is left was not found below the own CLAIM: by the validity rule it is void for ever (I10). */
+static void void_doubts(struct aff_core *core)
+{
+    aff_list_each (node, &core->flights) {
+        struct aff_flight *f = aff_container_of(node, struct aff_flight, link);
+
+        aff_core_flight_void(core, f, AFF_EVOID);
+    }
+}
+
+/*
+ * The own CLAIM was read and is valid: everything below it is applied, `cur` is ours (I2). `identity_before` is what the log's
+ * identity was below it; a claim that minted another one, because it did not know, is repeated with the right one.
+ */
+void aff_core_become_master(struct aff_core *core, bool valid, const unsigned char *identity_before)
+{
+    assert(valid || AFF_WEAK(core, DUP) || AFF_WEAK(core, CUT));                     /* I2 */
+    assert(!valid || aff_stamp_same_owner(core->cur, core->own) || AFF_WEAK(core, CUT)); /* I2 */
+    (void)valid;
+    void_doubts(core);
+    core->ticket++;
+    core->reading = false;
+    core->retry_read_ns = INT64_MAX;
+    core->gap_to = -1;
+    if (identity_before && memcmp(identity_before, core->claim_identity, AFF_IDENTITY_LEN) != 0) {
+        memcpy(core->claim_identity, identity_before, AFF_IDENTITY_LEN);
+        aff_core_settle(core, "the claim carried another identity than the log's");
+        return;
+    }
+    core->caught_up_ms = core->last_time_ms;
+    core->resumed = true;
+    aff_core_set_role(core, AFF_ROLE_MASTER);
+    core->idle_step = 0;
+    aff_core_plan_idle(core);
+    core->next_expiry_ns = aff_core_now(core);
+}
+
+/*
+ * A newer mastership stands in the log, or ours could not begin. Everything up to there was read, so whatever of ours was
+ * not found is void for ever: a definite answer for each write in flight.
+ */
+void aff_core_depose(struct aff_core *core, aff_epoch newer, const char *why)
+{
+    aff_log(core->w.logger, WARN, "partition.deposed", aff_f_str("keyspace", core->opts.keyspace),
+            aff_f_int("partition", core->opts.index), aff_f_str("why", why),
+            aff_f_int("own", aff_epoch_major(core->own.epoch)), aff_f_int("newer", aff_epoch_major(newer)));
+    core->w.log->reset(core->w.log);
+    core->own = (struct aff_stamp){ 0 };
+    core->claim_pending = core->granting = core->resigning = core->want_lead = core->stalled = false;
+    core->gap_to = -1;
+    core->retry_claim_ns = core->next_idle_ns = core->next_expiry_ns = INT64_MAX;
+    aff_core_set_role(core, AFF_ROLE_FOLLOWING);
+    void_doubts(core);
+    aff_core_refuse_queued(core, AFF_ENOMASTER);
+    aff_core_refuse_waiters(core, &core->proofs, AFF_ENOMASTER);
+    core->caught_up = false;
+    core->w.coordinator->deposed(core->w.coordinator, newer);
+    aff_core_read_on(core, false);
+}

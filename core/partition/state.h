@@ -1,0 +1,181 @@
+/*
+ * state.h - the insides of the core, shared by its files alone. Everything here is touched by the partition's loop only.
+ *
+ *   core.c        life, roles, the end of a pass
+ *   follow.c      reading: the check of the checkpoint, records in offset order, the validity rule
+ *   mastership.c  grant, claim, settle by a re-claim, being deposed
+ *   continuity.c  delivery reports: contiguous or a gap
+ *   apply.c       what a valid or a void record does to the store
+ *   checkpoint.c  how far the store is, and whether it may be resumed (I8)
+ *   admit.c       operations: queues by key, preconditions, commands, records
+ *   answer.c      results, waiting for proof, deadlines
+ *   upkeep.c      repairs, expiry, idle barriers, forgetting old ids and masterships
+ */
+#ifndef AFF_PARTITION_STATE_H
+#define AFF_PARTITION_STATE_H
+
+#include "base/alloc.h"
+#include "partition/core.h"
+#include "partition/mutants.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* A key that somebody waits for or that has a record in flight. It exists no longer than that. */
+struct aff_slot {
+    struct aff_map_node node;
+    struct aff_list queue;     /* of aff_op.link, in order of arrival */
+    struct aff_list ready;     /* on core->ready when its first operation may start */
+    struct aff_flight *flight; /* at most one record in flight per key (I4) */
+    size_t key_len;
+    unsigned char key[];
+};
+
+/* A record handed to the log whose fate is not known yet. */
+struct aff_flight {
+    struct aff_list link; /* on core->flights, in order of (epoch, seq) */
+    enum aff_kind kind;
+    struct aff_stamp stamp;
+    struct aff_slot *slot; /* NULL: a control record */
+    aff_bytes key, value, content_type, traceparent; /* live in the slot, in carried operations or in `owned` */
+    int64_t expires_ms, event_ms, kept_offset, kept_time_ms;
+    struct aff_list carried; /* operations that ride on it, in order */
+    struct aff_op *writer;   /* the last of them that staged something: it gets the version */
+    struct aff_list waiters; /* operations that wait for the proof that it gives (I5) */
+    bool reported;
+    int64_t offset, time_ms; /* as reported */
+    size_t bytes;
+    void *owned;
+};
+
+#define AFF_CORE_COMMIT_EVERY 10000 /* records in one transaction while catching up */
+
+struct aff_core {
+    struct aff_core_opts opts;
+    struct aff_world w;
+    enum aff_role role;
+    char failure[256];
+
+    /* the log as read so far */
+    struct aff_stamp cur;   /* of the last valid record */
+    int64_t frontier;       /* every offset below is applied, or was found void (I4) */
+    int64_t log_end;        /* as last heard */
+    int64_t claim_offset;   /* of the last valid CLAIM, -1: none */
+    int64_t last_time_ms;   /* log time of the last record read, AFF_NO_TIME: none */
+    int64_t caught_up_ms;   /* the same when the end was last reached: the age of this state (I8) */
+    bool hole;              /* offsets were missing since `cur`: compaction took records */
+    bool has_identity;
+    unsigned char identity[AFF_IDENTITY_LEN];
+    bool resumed;           /* the store came from a checkpoint: ages are checked */
+    bool caught_up;         /* the last read reached the end */
+
+    /* reading */
+    uint64_t ticket;
+    bool reading;
+    int64_t gap_to;         /* MASTER: a report said so; read up to here. -1: no gap */
+    int64_t retry_read_ns;
+
+    /* mastership */
+    bool want_lead, granting, resigning, draining;
+    struct aff_stamp own;   /* seq: of the last record handed to the log */
+    bool claim_pending;     /* the CLAIM is due and not handed to the log yet */
+    unsigned char claim_identity[AFF_IDENTITY_LEN];
+    int64_t retry_claim_ns;
+
+    /* writes */
+    struct aff_list flights;
+    uint32_t flight_count;
+    uint64_t flight_bytes;
+    struct aff_map slots;
+    struct aff_list ready;
+    uint32_t queued;
+    bool stalled;           /* the log took no more: wait for a report */
+    unsigned barriers;      /* BARRIERs in flight */
+    struct aff_map running; /* idempotency ids under way */
+
+    /* answers */
+    struct aff_list answers; /* results that leave after the next commit */
+    struct aff_list proofs;  /* operations that wait for a record handed over after they came (I5) */
+    struct aff_heap deadlines;
+
+    /* upkeep */
+    uint64_t dirty;
+    int64_t keep_from;
+    int64_t last_append_ns, next_idle_ns;
+    unsigned idle_step;
+    int64_t next_expiry_ns, next_prune_ns;
+
+    bool changed;           /* the store has uncommitted changes */
+    unsigned uncommitted;   /* records in them */
+    struct aff_record scratch;
+    struct aff_buf buf;
+};
+
+/* core.c */
+void aff_core_set_role(struct aff_core *core, enum aff_role role);
+void aff_core_fail(struct aff_core *core, const char *format, ...) AFF_PRINTF(2, 3);
+void aff_core_publish(struct aff_core *core);
+bool aff_core_commit(struct aff_core *core);
+static inline int64_t aff_core_now(const struct aff_core *core)
+{
+    return aff_mono_ns(core->w.clock);
+}
+
+/* follow.c */
+void aff_core_read_on(struct aff_core *core, bool wait);
+void aff_core_rebuild(struct aff_core *core, const char *why);
+
+/* mastership.c */
+void aff_core_try_lead(struct aff_core *core);
+void aff_core_append_claim(struct aff_core *core);
+void aff_core_become_master(struct aff_core *core, bool valid, const unsigned char *identity_before);
+void aff_core_settle(struct aff_core *core, const char *why);
+void aff_core_depose(struct aff_core *core, aff_epoch newer, const char *why);
+
+/* continuity.c */
+void aff_core_advance(struct aff_core *core);
+void aff_core_confirm(struct aff_core *core, struct aff_flight *f, int64_t offset, int64_t time_ms);
+struct aff_flight *aff_core_find_flight(struct aff_core *core, struct aff_stamp stamp);
+
+/* apply.c */
+bool aff_core_apply_valid(struct aff_core *core, const struct aff_record *rec);
+bool aff_core_apply_void(struct aff_core *core, const struct aff_record *rec);
+void aff_core_end_epoch(struct aff_core *core, int64_t time_ms);
+bool aff_core_store_ok(struct aff_core *core, int code);
+bool aff_core_epoch_known(struct aff_core *core, aff_bytes claim_key);
+
+/* checkpoint.c */
+int aff_core_checkpoint_save(struct aff_core *core);
+int aff_core_checkpoint_load(struct aff_core *core); /* 1 loaded, 0 none, or an error */
+
+/* admit.c */
+void aff_core_pump(struct aff_core *core);
+void aff_core_slot_settled(struct aff_core *core, struct aff_slot *slot);
+struct aff_slot *aff_core_slot(struct aff_core *core, aff_bytes key, bool create);
+struct aff_flight *aff_core_flight_new(struct aff_core *core, enum aff_kind kind, struct aff_slot *slot);
+void aff_core_flight_free(struct aff_core *core, struct aff_flight *f);
+int aff_core_flight_send(struct aff_core *core, struct aff_flight *f);
+void aff_core_flight_record(const struct aff_flight *f, struct aff_record *rec);
+void aff_core_refuse_queued(struct aff_core *core, int code);
+
+/* answer.c */
+void aff_core_answer(struct aff_core *core, struct aff_op *op, int code, enum aff_outcome outcome);
+void aff_core_answer_proven(struct aff_core *core, struct aff_op *op);
+void aff_core_answers_out(struct aff_core *core, bool committed);
+void aff_core_refuse_waiters(struct aff_core *core, struct aff_list *waiters, int code);
+void aff_core_release_waiters(struct aff_core *core, struct aff_list *waiters);
+void aff_core_expire_deadlines(struct aff_core *core);
+void aff_core_flight_void(struct aff_core *core, struct aff_flight *f, int code);
+bool aff_core_replay(struct aff_core *core, struct aff_op *op);
+void aff_core_release(struct aff_core *core, struct aff_op *op);
+
+/* upkeep.c */
+void aff_core_repair(struct aff_core *core);
+void aff_core_barrier(struct aff_core *core);
+void aff_core_expire_keys(struct aff_core *core);
+void aff_core_plan_expiry(struct aff_core *core, int64_t expires_ms);
+void aff_core_idle_barrier(struct aff_core *core);
+void aff_core_plan_idle(struct aff_core *core);
+void aff_core_prune(struct aff_core *core);
+
+#endif

@@ -1,0 +1,235 @@
+/*
+ * upkeep.c - what a master does without being asked: repairs void records (I6), lets expired keys go, appends barriers while
+ * idle so that a zombie's late record is noticed, and, like every replica, forgets old idempotency ids.
+ */
+#include "partition/state.h"
+
+#include <stdio.h>
+
+enum { PRUNE_EVERY_S = 60, PRUNE_BATCH = 512, EXPIRE_BATCH = 128, BUSY_RETRY_MS = 100 };
+
+/* ---- repairs ---- */
+
+static struct aff_flight *repair_of(struct aff_core *core, struct aff_slot *slot)
+{
+    struct aff_flight *f = aff_core_flight_new(core, AFF_KIND_REPAIR, slot);
+    struct aff_item item;
+    int found = core->w.store->get(core->w.store, f->key, &item);
+
+    if (found != 1) {
+        aff_core_store_ok(core, found);
+        return f; /* a tombstone: the void record hides a delete, or nothing */
+    }
+    f->owned = aff_xmalloc(item.value.len + item.content_type.len + 1);
+    memcpy(f->owned, item.value.data, item.value.len);
+    memcpy((char *)f->owned + item.value.len, item.content_type.data, item.content_type.len);
+    f->value = aff_bytes_of(f->owned, item.value.len);
+    f->content_type = aff_bytes_of((char *)f->owned + item.value.len, item.content_type.len);
+    f->kept_offset = item.version.offset;
+    f->kept_time_ms = item.version.time_ms;
+    f->expires_ms = item.version.expires_ms;
+    f->event_ms = item.version.event_ms;
+    return f;
+}
+
+/* A void CLAIM hides nothing but, perhaps, itself: of a mastership that counts it is told again, else it is withdrawn. */
+static struct aff_flight *repair_of_control(struct aff_core *core, struct aff_slot *slot)
+{
+    aff_bytes key = aff_bytes_of(slot->key, slot->key_len);
+    bool barrier = aff_bytes_equal(key, aff_bytes_of(AFF_BARRIER_KEY, AFF_BARRIER_KEY_LEN));
+    struct aff_flight *f = aff_core_flight_new(core, barrier ? AFF_KIND_BARRIER : AFF_KIND_REPAIR, slot);
+
+    if (barrier) {
+        f->value = aff_str("");
+    } else if (aff_core_epoch_known(core, key) && aff_claim_encode(core->identity, NULL, 0, &core->buf)) {
+        f->owned = aff_xmemdup(core->buf.data, core->buf.len);
+        f->value = aff_bytes_of(f->owned, core->buf.len);
+    }
+    return f;
+}
+
+/* Sends one repair; false: the log takes no more now. */
+static bool repair_key(struct aff_core *core, aff_bytes key)
+{
+    struct aff_slot *slot = aff_core_slot(core, key, false);
+    struct aff_flight *f;
+    int code;
+
+    if (slot)
+        return true; /* a write of this key is under way and will do, or its turn comes */
+    slot = aff_core_slot(core, key, true);
+    f = aff_key_is_control(key) ? repair_of_control(core, slot) : repair_of(core, slot);
+    code = core->role == AFF_ROLE_MASTER ? aff_core_flight_send(core, f) : AFF_ENOMASTER;
+    if (code != 0)
+        aff_core_flight_free(core, f);
+    return code == 0;
+}
+
+void aff_core_repair(struct aff_core *core)
+{
+    unsigned char at[AFF_KEY_MAX];
+    aff_bytes key, value, after = aff_str("");
+
+    if (core->dirty == 0 || AFF_WEAK(core, REPAIR))
+        return;
+    while (core->role == AFF_ROLE_MASTER && core->flight_count < core->opts.window &&
+           core->w.store->table_next(core->w.store, AFF_TABLE_DIRTY, after, &key, &value) == 1) {
+        memcpy(at, key.data, key.len);
+        after = aff_bytes_of(at, key.len);
+        if (!repair_key(core, after))
+            return;
+    }
+}
+
+/* ---- barriers ---- */
+
+static bool send_barrier(struct aff_core *core)
+{
+    struct aff_flight *f = aff_core_flight_new(core, AFF_KIND_BARRIER, NULL);
+
+    f->key = aff_bytes_of(AFF_BARRIER_KEY, AFF_BARRIER_KEY_LEN);
+    f->value = aff_str("");
+    if (aff_core_flight_send(core, f) == 0)
+        return true;
+    aff_core_flight_free(core, f);
+    return false;
+}
+
+/* For reads that no record handed over since they came will prove. One at a time: those who come later share the next. */
+void aff_core_barrier(struct aff_core *core)
+{
+    if (!aff_list_empty(&core->proofs) && core->barriers == 0)
+        send_barrier(core);
+}
+
+void aff_core_plan_idle(struct aff_core *core)
+{
+    static const int64_t first[] = { 1, 10, 60 };
+    int64_t now = aff_core_now(core), wait = core->opts.compaction_lag_ms / 6 * AFF_NS_PER_MS;
+
+    if (core->opts.heartbeat_ms > 0)
+        wait = core->opts.heartbeat_ms * AFF_NS_PER_MS;
+    else if (core->idle_step < sizeof first / sizeof *first && first[core->idle_step] * AFF_NS_PER_S < wait)
+        wait = first[core->idle_step] * AFF_NS_PER_S;
+    core->idle_step++;
+    core->next_idle_ns = now + (wait > AFF_NS_PER_MS ? wait : AFF_NS_PER_MS);
+}
+
+void aff_core_idle_barrier(struct aff_core *core)
+{
+    if (core->role != AFF_ROLE_MASTER) {
+        core->next_idle_ns = INT64_MAX;
+        return;
+    }
+    if (!AFF_WEAK(core, TAIL))
+        send_barrier(core);
+    aff_core_plan_idle(core);
+}
+
+/* ---- expiry: a key exists until the master's tombstone is committed; nobody filters by clock ---- */
+
+static bool send_tombstone(struct aff_core *core, aff_bytes key, enum aff_kind kind)
+{
+    struct aff_flight *f;
+
+    if (aff_core_slot(core, key, false))
+        return false;
+    f = aff_core_flight_new(core, kind, aff_core_slot(core, key, true));
+    if (aff_core_flight_send(core, f) == 0)
+        return true;
+    aff_core_flight_free(core, f);
+    return false;
+}
+
+/* A value with this lifetime was applied: look again when it ends, a second from now at most (the wall clock may be set). */
+void aff_core_plan_expiry(struct aff_core *core, int64_t expires_ms)
+{
+    int64_t wait_ms = expires_ms - aff_wall_ms(core->w.clock), due;
+
+    if (core->role != AFF_ROLE_MASTER)
+        return;
+    due = aff_core_now(core) + (wait_ms < 0 ? 0 : wait_ms < 1000 ? wait_ms : 1000) * AFF_NS_PER_MS;
+    if (due < core->next_expiry_ns)
+        core->next_expiry_ns = due;
+}
+
+void aff_core_expire_keys(struct aff_core *core)
+{
+    struct aff_expiry_cursor cursor = { .started = false };
+    struct aff_version version;
+    int64_t wall = aff_wall_ms(core->w.clock), now = aff_core_now(core), wait_ms = INT64_MAX;
+    int found = 0;
+
+    for (int i = 0; i < EXPIRE_BATCH && core->role == AFF_ROLE_MASTER; i++) {
+        found = core->w.store->expired(core->w.store, INT64_MAX, &cursor, &version);
+        if (!aff_core_store_ok(core, found) || found == 0)
+            break;
+        if (cursor.expires_ms > wall) { /* a second at most: the wall clock may be set */
+            wait_ms = cursor.expires_ms - wall < 1000 ? cursor.expires_ms - wall : 1000;
+            break;
+        }
+        if (core->flight_count >= core->opts.window || 
+            !send_tombstone(core, aff_bytes_of(cursor.key, cursor.key_len), AFF_KIND_DATA))
+            wait_ms = BUSY_RETRY_MS;
+    }
+    if (found == 1 && wait_ms == INT64_MAX)
+        wait_ms = BUSY_RETRY_MS;
+    core->next_expiry_ns = wait_ms == INT64_MAX ? INT64_MAX : now + wait_ms * AFF_NS_PER_MS;
+}
+
+/* ---- forgetting ---- */
+
+/* Ids are remembered for the compaction lag, by the log's time: exactly as long as the table can be rebuilt from the log. */
+static bool prune_ids(struct aff_core *core)
+{
+    struct aff_world_store *s = core->w.store;
+    int64_t before = core->last_time_ms - core->opts.compaction_lag_ms;
+    unsigned char at[24];
+    aff_bytes key, value;
+
+    for (int i = 0; i < PRUNE_BATCH; i++) {
+        if (s->table_next(s, AFF_TABLE_IDEM_BY_TIME, aff_str(""), &key, &value) != 1 || key.len != sizeof at ||
+            (int64_t)aff_get_u64(key.data) >= before)
+            return false;
+        memcpy(at, key.data, sizeof at);
+        core->changed = true;
+        if (!aff_core_store_ok(core, s->table_del(s, AFF_TABLE_IDEM_BY_TIME, aff_bytes_of(at, sizeof at))) ||
+            !aff_core_store_ok(core, s->table_del(s, AFF_TABLE_IDEM, aff_bytes_of(at + 8, 16))))
+            return false;
+    }
+    return true;
+}
+
+/*
+ * Claims of an ended mastership are withdrawn once the one that ended it is older than tombstones live: no zombie of before
+ * can be told valid by a reader that misses them.
+ */
+static void prune_claims(struct aff_core *core)
+{
+    struct aff_world_store *s = core->w.store;
+    aff_bytes key, value;
+    char name[AFF_CONTROL_KEY_MAX];
+    struct aff_stamp stamp = { 0 };
+
+    if (core->role != AFF_ROLE_MASTER || s->table_next(s, AFF_TABLE_EPOCHS, aff_str(""), &key, &value) != 1 ||
+        key.len != 16 || value.len != 17)
+        return;
+    if (core->last_time_ms - (int64_t)aff_get_u64((const char *)value.data + 9) <= core->opts.tombstone_retention_ms)
+        return;
+    stamp.epoch = aff_get_u64(key.data);
+    stamp.nonce = aff_get_u64((const char *)key.data + 8);
+    send_tombstone(core, aff_bytes_of(name, aff_claim_key(stamp, name)), AFF_KIND_REPAIR);
+}
+
+void aff_core_prune(struct aff_core *core)
+{
+    bool more = false;
+
+    if (core->last_time_ms != AFF_NO_TIME && core->role != AFF_ROLE_OPENING) {
+        more = prune_ids(core);
+        if (core->role == AFF_ROLE_MASTER)
+            prune_claims(core);
+    }
+    if (core->role != AFF_ROLE_FAILED)
+        core->next_prune_ns = aff_core_now(core) + (more ? AFF_NS_PER_MS : PRUNE_EVERY_S * AFF_NS_PER_S);
+}
