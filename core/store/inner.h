@@ -1,0 +1,69 @@
+/*
+ * inner.h - what the files of the store share; nothing outside this folder includes it.
+ *
+ *   env.c      opens, closes, throws away, wipes      store.c   the writer: its transaction and the values
+ *   marker.c   who has the folder, how it was left    expiry.c  the index of expiry times
+ *   space.c    disk space ahead of use                tables.c  meta values and side tables
+ *   item.c     the bytes of a stored value            digest.c  digest of all values
+ *   reader.c   snapshots for other loops
+ */
+#ifndef AFF_STORE_INNER_H
+#define AFF_STORE_INNER_H
+
+#include "store/marker.h"
+#include "store/space.h"
+#include "store/store.h"
+
+#include <lmdb.h>
+#include <stdatomic.h>
+
+/* The named databases of an environment; one for each enum aff_table from AFF_DB_TABLES on. */
+enum aff_db {
+    AFF_DB_VALUES, /* key -> item.h */
+    AFF_DB_EXPIRY, /* expiry.h */
+    AFF_DB_META,   /* name -> bytes */
+    AFF_DB_TABLES,
+    AFF_DBS = AFF_DB_TABLES + AFF_TABLES
+};
+
+struct aff_store {
+    const struct aff_logger *logger;
+    char *folder;
+    struct aff_marker marker;
+    MDB_env *env;
+    MDB_dbi dbi[AFF_DBS];
+
+    /* the writer's */
+    MDB_txn *txn; /* NULL: none is open */
+    int failure;  /* what spoiled the open transaction; it can only be dropped */
+    struct aff_space space;
+
+    /* anybody's */
+    atomic_uint readers;
+    atomic_bool corrupt; /* damage was met: the next open throws the store away */
+};
+
+static inline MDB_val aff_to_val(aff_bytes b)
+{
+    return (MDB_val){ b.len, (void *)b.data };
+}
+
+static inline aff_bytes aff_of_val(MDB_val v)
+{
+    return aff_bytes_of(v.mv_data ? v.mv_data : "", v.mv_size);
+}
+
+static inline bool aff_store_key_fits(aff_bytes key)
+{
+    return key.data && key.len > 0 && key.len <= AFF_KEY_MAX;
+}
+
+/* The code of the library for what LMDB or the system returned; notes damage. Any thread. */
+int aff_store_code(struct aff_store *store, int rc);
+
+/* Begins the writer's transaction unless it is open. */
+int aff_store_begin(struct aff_store *store);
+/* The same code, kept as the reason why the open transaction can only be dropped. `rc` is not MDB_SUCCESS. */
+int aff_store_spoiled(struct aff_store *store, int rc);
+
+#endif

@@ -1,0 +1,68 @@
+/*
+ * reader.c - snapshots of committed values for the loops that read while the writer works.
+ *
+ * A reader keeps its transaction and its slot in LMDB's table for good and takes a snapshot (mdb_txn_renew) with the first
+ * get of a pass; aff_store_reader_done() lets go of it. Neither takes a lock. Each reader on the thread of its loop.
+ */
+#include "base/alloc.h"
+#include "store/inner.h"
+#include "store/item.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+struct aff_store_reader {
+    struct aff_store *store;
+    MDB_txn *txn;
+    bool holds; /* a snapshot */
+};
+
+int aff_store_reader_new(struct aff_store *store, struct aff_store_reader **ret_reader, aff_error *err)
+{
+    MDB_txn *txn = NULL;
+    int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
+    if (rc)
+        return aff_fail_with(err, aff_store_code(store, rc), "store: cannot open a reader of %s: %s", store->folder,
+                             mdb_strerror(rc));
+    mdb_txn_reset(txn);
+    atomic_fetch_add(&store->readers, 1);
+    struct aff_store_reader *reader = aff_xcalloc(1, sizeof *reader);
+    reader->store = store;
+    reader->txn = txn;
+    *ret_reader = reader;
+    return 0;
+}
+
+struct aff_store_reader *aff_store_reader_free(struct aff_store_reader *reader)
+{
+    if (!reader)
+        return NULL;
+    mdb_txn_abort(reader->txn);
+    atomic_fetch_sub(&reader->store->readers, 1);
+    free(reader);
+    return NULL;
+}
+
+void aff_store_reader_done(struct aff_store_reader *reader)
+{
+    if (reader->holds)
+        mdb_txn_reset(reader->txn);
+    reader->holds = false;
+}
+
+int aff_store_reader_get(struct aff_store_reader *reader, aff_bytes key, struct aff_item *ret_item)
+{
+    if (!aff_store_key_fits(key))
+        return AFF_EINVAL;
+    int rc = reader->holds ? MDB_SUCCESS : mdb_txn_renew(reader->txn);
+    if (rc)
+        return aff_store_code(reader->store, rc);
+    reader->holds = true;
+    MDB_val k = aff_to_val(key), v;
+    rc = mdb_get(reader->txn, reader->store->dbi[AFF_DB_VALUES], &k, &v);
+    if (rc == MDB_NOTFOUND)
+        return 0;
+    if (rc == MDB_SUCCESS && !aff_item_read(aff_of_val(v), ret_item))
+        rc = MDB_CORRUPTED;
+    return rc ? aff_store_code(reader->store, rc) : 1;
+}
