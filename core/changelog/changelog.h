@@ -46,7 +46,11 @@ static inline size_t aff_entry_size(const struct aff_entry *e)
     return e->key.len + e->value.len + e->aff.len + e->content_type.len + e->event_time.len + e->traceparent.len;
 }
 
-/* What became of one append. Reports of one partition come in the order of the appends. */
+/*
+ * What became of one append. Reports of one partition come in the order of the appends. After a report whose status is not 0
+ * nothing that was handed over later through the same producer lands any more, until reset(): so among the entries of one
+ * producer that are in the log none is missing (Kafka: enable.gapless.guarantee).
+ */
 struct aff_report {
     uint64_t seq;    /* the number given to append */
     int status;      /* 0; AFF_EVOID: certainly not in the log; AFF_EUNKNOWN: may be in the log, now or later */

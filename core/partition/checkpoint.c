@@ -2,10 +2,40 @@
  * checkpoint.c - how far the store is applied, in the same transaction as the data (I8).
  *
  * Whether a store may be resumed is decided here and in follow.c: log identity and partition count match, the CLAIM that
- * the checkpoint names still stands in the log, the offset is inside the log, and no record read afterwards is younger
- * than the checkpoint by more than tombstones live (else deleted keys would come back).
+ * the checkpoint names still stands in the log, the offset is inside the log, and its age by the log's time is below what
+ * tombstones live (else a delete could be missed and the key would come back).
+ *
+ * The age. `caught_up_ms` is a log time such that every delete after it was, or will be, seen by this replica. That the end
+ * of the log was reached does not prove that nothing was missing below: the end may be old. So reaching it only sets a
+ * mark; a record at or above the marked end was appended after we had read that far, its time is later than that reading,
+ * and if even it is younger than the limit, no tombstone below can have gone before we read it: then the age moves to the
+ * mark. The own CLAIM is such a record, so nobody leads on a state that is too old.
  */
 #include "partition/state.h"
+
+/* The end was reached, everything below is applied. */
+void aff_core_age_mark(struct aff_core *core)
+{
+    if (core->mark_offset >= 0)
+        return;
+    core->mark_offset = core->frontier;
+    core->mark_ms = core->last_time_ms;
+}
+
+/* A record was read. False: the state below it is too old to be carried forward. */
+bool aff_core_age_ok(struct aff_core *core, int64_t offset, int64_t time_ms)
+{
+    int64_t hour = 3600 * INT64_C(1000), limit = core->opts.tombstone_retention_ms;
+
+    limit = limit > 2 * hour ? limit - hour : limit / 2;
+    if (core->caught_up_ms != AFF_NO_TIME && time_ms - core->caught_up_ms >= limit && !AFF_WEAK(core, CHECKPOINT))
+        return false;
+    if (core->mark_offset >= 0 && offset >= core->mark_offset) {
+        core->caught_up_ms = core->mark_ms != AFF_NO_TIME ? core->mark_ms : time_ms;
+        core->mark_offset = -1;
+    }
+    return true;
+}
 
 enum { CHECKPOINT_VERSION = 1, CHECKPOINT_LEN = 83 };
 
@@ -58,6 +88,5 @@ int aff_core_checkpoint_load(struct aff_core *core)
     core->hole = hole;
     memcpy(core->identity, identity.data, AFF_IDENTITY_LEN);
     core->dirty = core->w.store->table_count(core->w.store, AFF_TABLE_DIRTY);
-    core->resumed = true;
     return 1;
 }

@@ -67,6 +67,10 @@ static void confirm_contiguous(struct aff_core *core, struct aff_flight *f)
     assert(offset == core->frontier || AFF_WEAK(core, ACK));                                             /* I3 */
     assert((aff_stamp_same_owner(core->cur, core->own) && stamp.seq == core->cur.seq + 1) ||
            AFF_WEAK(core, DUP) || AFF_WEAK(core, CUT) || AFF_WEAK(core, ACK) || AFF_WEAK(core, SETTLE)); /* I2 */
+    if (!aff_core_age_ok(core, offset, time_ms)) {
+        aff_core_fail(core, "the process stood still for longer than tombstones live; the state is read anew");
+        return;
+    }
     core->uncommitted++;
     aff_core_confirm(core, f, offset, time_ms);
     if (core->role == AFF_ROLE_FAILED)
@@ -74,7 +78,8 @@ static void confirm_contiguous(struct aff_core *core, struct aff_flight *f)
     core->cur = stamp;
     core->hole = false;
     core->frontier = offset + 1;
-    core->last_time_ms = core->caught_up_ms = time_ms;
+    core->last_time_ms = time_ms;
+    aff_core_age_mark(core); /* what is below is our own and known; only the next record proves when that was */
 }
 
 /* Takes reports in order as far as they prove something. */

@@ -17,7 +17,7 @@ int aff_core_new(const struct aff_core_opts *opts, const struct aff_world *world
     core->opts.window = opts->window ? opts->window : DEFAULT_WINDOW;
     core->opts.queue = opts->queue ? opts->queue : DEFAULT_QUEUE;
     core->role = AFF_ROLE_OPENING;
-    core->claim_offset = core->gap_to = -1;
+    core->claim_offset = core->gap_to = core->mark_offset = -1;
     core->caught_up_ms = core->last_time_ms = AFF_NO_TIME;
     core->retry_read_ns = core->retry_claim_ns = core->next_idle_ns = INT64_MAX;
     core->next_expiry_ns = core->next_prune_ns = INT64_MAX;
@@ -180,9 +180,8 @@ static void step_down_when_idle(struct aff_core *core)
 {
     if (!core->resigning || core->flight_count > 0)
         return;
-    core->resigning = false;
-    core->want_lead = false;
-    if (core->role == AFF_ROLE_MASTER)
+    core->resigning = core->want_lead = false;
+    if (core->role == AFF_ROLE_MASTER || core->role == AFF_ROLE_CLAIMING || core->role == AFF_ROLE_SETTLING)
         aff_core_depose(core, core->own.epoch, "resigned");
 }
 

@@ -45,8 +45,8 @@ void aff_core_start(struct aff_core *core)
         return;
     if (code == 0) {
         follow(core);
-    } else if (core->claim_offset < 0) {
-        aff_core_rebuild(core, "the checkpoint names no claim");
+    } else if (core->claim_offset < 0 || core->caught_up_ms == AFF_NO_TIME) {
+        aff_core_rebuild(core, "the checkpoint is of a store that was never complete");
     } else {
         core->reading = true;
         core->w.log->read(core->w.log, core->claim_offset, false, ++core->ticket);
@@ -64,9 +64,9 @@ void aff_core_rebuild(struct aff_core *core, const char *why)
     core->uncommitted = 0;
     core->cur = (struct aff_stamp){ 0 };
     core->frontier = core->keep_from = 0;
-    core->claim_offset = -1;
+    core->claim_offset = core->mark_offset = -1;
     core->caught_up_ms = core->last_time_ms = AFF_NO_TIME;
-    core->hole = core->has_identity = core->resumed = core->caught_up = false;
+    core->hole = core->has_identity = core->caught_up = false;
     core->dirty = 0;
     core->reading = false;
     if (aff_core_store_ok(core, code))
@@ -87,19 +87,6 @@ static void check_claim(struct aff_core *core, const struct aff_record *rec)
 }
 
 /* ---- records ---- */
-
-/*
- * Tombstones younger than the retention are all still there; so a store may be carried forward only over a stretch of log
- * time shorter than that, with an hour to spare (I8). Found by the log's time, not by ours.
- */
-static bool too_old(const struct aff_core *core, const struct aff_record *rec)
-{
-    int64_t hour = 3600 * INT64_C(1000), limit = core->opts.tombstone_retention_ms;
-
-    limit = limit > 2 * hour ? limit - hour : limit / 2;
-    return core->resumed && core->caught_up_ms != AFF_NO_TIME && rec->time_ms - core->caught_up_ms >= limit &&
-           !AFF_WEAK(core, CHECKPOINT);
-}
 
 static bool is_valid(const struct aff_core *core, const struct aff_record *rec)
 {
@@ -146,7 +133,7 @@ static bool observe(struct aff_core *core, const struct aff_record *rec)
     unsigned char before[AFF_IDENTITY_LEN];
     bool valid = is_valid(core, rec), had_identity = core->has_identity, go_on;
 
-    if (too_old(core, rec)) {
+    if (!aff_core_age_ok(core, rec->offset, rec->time_ms)) {
         aff_core_rebuild(core, "the checkpoint is older than tombstones live");
         return false;
     }
@@ -205,10 +192,8 @@ static void after_batch(struct aff_core *core, int64_t next, int64_t end)
         core->changed = true;
     }
     core->caught_up = core->frontier >= end;
-    if (core->caught_up) {
-        core->caught_up_ms = core->last_time_ms;
-        core->resumed = true; /* from here on a pause of this process is an age, too */
-    }
+    if (core->caught_up)
+        aff_core_age_mark(core);
     if (core->role == AFF_ROLE_FOLLOWING)
         aff_core_try_lead(core);
     if (core->role == AFF_ROLE_MASTER) {

@@ -180,8 +180,7 @@ void aff_core_become_master(struct aff_core *core, bool valid, const unsigned ch
         aff_core_settle(core, "the claim carried another identity than the log's");
         return;
     }
-    core->caught_up_ms = core->last_time_ms;
-    core->resumed = true;
+    aff_core_age_mark(core);
     aff_core_set_role(core, AFF_ROLE_MASTER);
     core->idle_step = 0;
     aff_core_plan_idle(core);

@@ -62,11 +62,11 @@ struct aff_core {
     int64_t log_end;        /* as last heard */
     int64_t claim_offset;   /* of the last valid CLAIM, -1: none */
     int64_t last_time_ms;   /* log time of the last record read, AFF_NO_TIME: none */
-    int64_t caught_up_ms;   /* the same when the end was last reached: the age of this state (I8) */
+    int64_t caught_up_ms;   /* age of this state (I8), see checkpoint.c; AFF_NO_TIME: not complete yet */
+    int64_t mark_offset, mark_ms; /* what the age becomes once a record at or above the offset was read; -1: no mark */
     bool hole;              /* offsets were missing since `cur`: compaction took records */
     bool has_identity;
     unsigned char identity[AFF_IDENTITY_LEN];
-    bool resumed;           /* the store came from a checkpoint: ages are checked */
     bool caught_up;         /* the last read reached the end */
 
     /* reading */
@@ -147,6 +147,8 @@ bool aff_core_epoch_known(struct aff_core *core, aff_bytes claim_key);
 /* checkpoint.c */
 int aff_core_checkpoint_save(struct aff_core *core);
 int aff_core_checkpoint_load(struct aff_core *core); /* 1 loaded, 0 none, or an error */
+void aff_core_age_mark(struct aff_core *core);
+bool aff_core_age_ok(struct aff_core *core, int64_t offset, int64_t time_ms);
 
 /* admit.c */
 void aff_core_pump(struct aff_core *core);

@@ -1,0 +1,62 @@
+/*
+ * partition.h - a partition on its loop: the core (core.h) with the real changelog, store and coordinator around it.
+ *
+ * Threads. Made before the loops run; everything but the functions marked "any thread" is called on the partition's loop.
+ * Partitions of one loop share a group, which ends the pass for those that something happened to.
+ */
+#ifndef AFF_PARTITION_PARTITION_H
+#define AFF_PARTITION_PARTITION_H
+
+#include "changelog/changelog.h"
+#include "coordinator/coordinator.h"
+#include "partition/core.h"
+
+#include <stdatomic.h>
+
+struct aff_partition;
+struct aff_partition_group; /* one per loop */
+
+struct aff_partition_group *aff_partition_group_new(struct aff_loop *loop);
+struct aff_partition_group *aff_partition_group_free(struct aff_partition_group *group); /* its partitions are gone */
+
+struct aff_partition_opts {
+    struct aff_core_opts core;       /* keyspace name is copied */
+    const char *topic;
+    struct aff_partition_group *group;
+    struct aff_changelog *changelog;
+    struct aff_coordinator *coordinator;
+    struct aff_store_opts store;
+};
+
+int aff_partition_new(const struct aff_partition_opts *opts, struct aff_partition **ret_part, aff_error *err);
+/* Closes the changelog part and the store. On the loop's thread, or when the loop does not run any more. Returns NULL. */
+struct aff_partition *aff_partition_free(struct aff_partition *part);
+
+void aff_partition_start(struct aff_partition *part);
+void aff_partition_submit(struct aff_partition *part, struct aff_op *op);
+void aff_partition_drain(struct aff_partition *part);
+bool aff_partition_idle(const struct aff_partition *part);
+enum aff_outcome aff_partition_outcome(struct aff_partition *part, struct aff_stamp stamp); /* NONE when it does not lead */
+bool aff_partition_leads(const struct aff_partition *part);
+
+struct aff_loop *aff_partition_loop(const struct aff_partition *part);     /* any thread */
+struct aff_store *aff_partition_store(const struct aff_partition *part);   /* for readers of other loops */
+
+/* What other threads may see; written by the loop alone. */
+struct aff_partition_shared {
+    atomic_int role;            /* enum aff_role */
+    atomic_bool serves;         /* set while strict reads may be answered here, given a lease */
+    _Atomic uint32_t identity8;
+    _Atomic int64_t applied, log_end;
+    _Atomic uint64_t epoch, dirty, in_flight, queued, committed, refused, unknown, repairs;
+    char failure[256];          /* written before role becomes FAILED; stays */
+};
+struct aff_partition_shared *aff_partition_shared(struct aff_partition *part); /* any thread */
+
+/*
+ * May a strict read that was taken from a snapshot before this call be answered (I5)? 0, AFF_EAGAIN: it needs a barrier,
+ * AFF_ENOMASTER. Any thread.
+ */
+int aff_partition_may_serve(struct aff_partition *part);
+
+#endif

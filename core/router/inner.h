@@ -1,0 +1,33 @@
+/*
+ * inner.h - the insides of the router, shared by router.c and call.c alone.
+ */
+#ifndef AFF_ROUTER_INNER_H
+#define AFF_ROUTER_INNER_H
+
+#include "base/alloc.h"
+#include "router/build.h"
+
+#include <assert.h>
+
+struct space {
+    struct aff_space base;
+    struct aff_map_node node;
+    char name[64];
+    struct aff_partition **parts;
+    size_t first_reader; /* of its partition 0 among a port's readers */
+};
+
+struct aff_router {
+    struct space **spaces;
+    size_t count, reader_count;
+    struct aff_map by_name;
+};
+
+struct aff_port {
+    struct aff_router *router;
+    struct aff_loop *loop;
+    struct aff_store_reader **readers; /* one per partition of every space */
+    struct aff_store_reader *open;     /* the one that holds a snapshot now */
+};
+
+#endif

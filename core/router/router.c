@@ -1,0 +1,183 @@
+/*
+ * router.c - spaces, and strict reads on the caller's own loop. Calls to partitions of other loops are in call.c.
+ *
+ * The router does not change while loops run; a port belongs to its loop.
+ */
+#include "router/inner.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct aff_router *aff_router_new(void)
+{
+    struct aff_router *router = aff_xcalloc(1, sizeof *router);
+
+    aff_map_init(&router->by_name, 0);
+    return router;
+}
+
+struct aff_router *aff_router_free(struct aff_router *router)
+{
+    if (!router)
+        return NULL;
+    for (size_t i = 0; i < router->count; i++) {
+        free(router->spaces[i]->parts);
+        free(router->spaces[i]);
+    }
+    aff_map_fini(&router->by_name);
+    free(router->spaces);
+    free(router);
+    return NULL;
+}
+
+void aff_router_add(struct aff_router *router, const struct aff_space *settings, struct aff_partition *const *parts)
+{
+    struct space *s = aff_xcalloc(1, sizeof *s);
+
+    s->base = *settings;
+    snprintf(s->name, sizeof s->name, "%s", settings->name);
+    s->base.name = s->name;
+    s->base.router = router;
+    s->base.parts = s;
+    s->parts = aff_xcalloc(settings->partitions, sizeof *s->parts);
+    memcpy(s->parts, parts, settings->partitions * sizeof *s->parts);
+    s->first_reader = router->reader_count;
+    router->reader_count += settings->partitions;
+    router->spaces = aff_xrealloc(router->spaces, router->count + 1, sizeof *router->spaces);
+    router->spaces[router->count++] = s;
+    aff_map_add(&router->by_name, &s->node, aff_str(s->name));
+}
+
+const struct aff_space *aff_router_space(const struct aff_router *router, aff_bytes name)
+{
+    struct aff_map_node *node = aff_map_get(&router->by_name, name);
+
+    return node ? &aff_container_of(node, struct space, node)->base : NULL;
+}
+
+const struct aff_space *aff_router_space_at(const struct aff_router *router, size_t index)
+{
+    return index < router->count ? &router->spaces[index]->base : NULL;
+}
+
+const aff_command *aff_space_command(const struct aff_space *space, aff_bytes name)
+{
+    for (const aff_command *c = space->commands; c && c->name; c++)
+        if (aff_bytes_equal(aff_str(c->name), name))
+            return c;
+    return NULL;
+}
+
+/* ---- ports ---- */
+
+int aff_port_new(struct aff_router *router, struct aff_loop *loop, struct aff_port **ret_port, aff_error *err)
+{
+    struct aff_port *port = aff_xcalloc(1, sizeof *port);
+
+    port->router = router;
+    port->loop = loop;
+    port->readers = aff_xcalloc(router->reader_count + 1, sizeof *port->readers);
+    for (size_t i = 0; i < router->count; i++) {
+        struct space *s = router->spaces[i];
+
+        for (uint32_t p = 0; p < s->base.partitions; p++) {
+            int code = aff_store_reader_new(aff_partition_store(s->parts[p]), &port->readers[s->first_reader + p], err);
+
+            if (code != 0) {
+                aff_port_free(port);
+                return code;
+            }
+        }
+    }
+    *ret_port = port;
+    return 0;
+}
+
+struct aff_port *aff_port_free(struct aff_port *port)
+{
+    if (!port)
+        return NULL;
+    for (size_t i = 0; i < port->router->reader_count; i++)
+        aff_store_reader_free(port->readers[i]);
+    free(port->readers);
+    free(port);
+    return NULL;
+}
+
+static int read_snapshot(struct aff_port *port, const struct space *s, aff_bytes key, struct aff_found *ret_found)
+{
+    uint32_t index = aff_partition_of(key, s->base.partitions);
+    int found;
+
+    assert(aff_loop_here(port->loop) && !port->open);
+    port->open = port->readers[s->first_reader + index];
+    found = aff_store_reader_get(port->open, key, &ret_found->item);
+    ret_found->exists = found == 1;
+    ret_found->partition = index;
+    if (found < 0)
+        aff_port_done(port);
+    return found < 0 ? found : 0;
+}
+
+/* The snapshot is taken first and the right to serve it is asked for afterwards: so it held at a moment after the read (I5). */
+int aff_port_get(struct aff_port *port, const struct aff_space *space, aff_bytes key, struct aff_found *ret_found)
+{
+    const struct space *s = space->parts;
+    int code = read_snapshot(port, s, key, ret_found);
+    struct aff_partition *part;
+
+    if (code != 0)
+        return code;
+    part = s->parts[ret_found->partition];
+    code = aff_partition_may_serve(part);
+    ret_found->identity8 = atomic_load(&aff_partition_shared(part)->identity8);
+    if (code != 0)
+        aff_port_done(port);
+    return code;
+}
+
+int aff_port_get_settled(struct aff_port *port, const struct aff_space *space, aff_bytes key, struct aff_found *ret_found)
+{
+    const struct space *s = space->parts;
+    int code = read_snapshot(port, s, key, ret_found);
+
+    if (code == 0)
+        ret_found->identity8 = atomic_load(&aff_partition_shared(s->parts[ret_found->partition])->identity8);
+    return code;
+}
+
+void aff_port_done(struct aff_port *port)
+{
+    if (port->open)
+        aff_store_reader_done(port->open);
+    port->open = NULL;
+}
+
+/* ---- numbers ---- */
+
+void aff_router_part_info(const struct aff_space *space, uint32_t partition, struct aff_part_info *ret)
+{
+    const struct space *s = space->parts;
+    struct aff_partition *part = s->parts[partition];
+    struct aff_partition_shared *sh = aff_partition_shared(part);
+
+    *ret = (struct aff_part_info){
+        .space = space,
+        .partition = partition,
+        .loop = aff_loop_index(aff_partition_loop(part)),
+        .role = (enum aff_role)atomic_load(&sh->role),
+        .serves = atomic_load(&sh->serves),
+        .applied = atomic_load_explicit(&sh->applied, memory_order_relaxed),
+        .log_end = atomic_load_explicit(&sh->log_end, memory_order_relaxed),
+        .dirty = atomic_load_explicit(&sh->dirty, memory_order_relaxed),
+        .in_flight = atomic_load_explicit(&sh->in_flight, memory_order_relaxed),
+        .queued = atomic_load_explicit(&sh->queued, memory_order_relaxed),
+        .committed = atomic_load_explicit(&sh->committed, memory_order_relaxed),
+        .refused = atomic_load_explicit(&sh->refused, memory_order_relaxed),
+        .unknown = atomic_load_explicit(&sh->unknown, memory_order_relaxed),
+        .repairs = atomic_load_explicit(&sh->repairs, memory_order_relaxed),
+        .epoch = atomic_load_explicit(&sh->epoch, memory_order_relaxed),
+    };
+    if (ret->role == AFF_ROLE_FAILED)
+        memcpy(ret->failure, sh->failure, sizeof ret->failure);
+}

@@ -1,0 +1,138 @@
+/*
+ * router.h - from a key to its partition, and from there to the loop that owns it (later: to the node that leads it).
+ *
+ * The HTTP layer sees only this: spaces (keyspaces as they are served), strict reads from a snapshot on the caller's own
+ * loop, and calls that go to the partition's loop by mailbox and come back.
+ *
+ * Threads. The router and its spaces are made before the loops run and do not change after; `struct aff_port` belongs to
+ * one loop and every function that takes one is called there.
+ */
+#ifndef AFF_ROUTER_ROUTER_H
+#define AFF_ROUTER_ROUTER_H
+
+#include "base/loop.h"
+#include "partition/op.h"
+#include "partition/world.h"
+#include "router/partitioner.h"
+
+#include <affinity/keyspace.h>
+
+struct aff_router;
+struct aff_port; /* a loop's door to the router: its snapshot readers */
+
+/* A keyspace as it is served. Constant while the node runs. */
+struct aff_space {
+    const char *name;
+    uint32_t partitions;
+    unsigned rest;            /* AFF_REST_... */
+    bool require_match;       /* writes must be conditional (428) */
+    uint64_t max_value;       /* bytes; a longer value is 413 */
+    int64_t ttl_ms;           /* default lifetime, 0: for ever */
+    const aff_command *commands; /* ends with a NULL name; may be NULL */
+    struct aff_router *router;
+    void *parts; /* the router's own */
+};
+
+const struct aff_space *aff_router_space(const struct aff_router *router, aff_bytes name); /* NULL: no such keyspace */
+const struct aff_space *aff_router_space_at(const struct aff_router *router, size_t index); /* NULL: past the last */
+const aff_command *aff_space_command(const struct aff_space *space, aff_bytes name);       /* NULL: no such command */
+
+/* ---- strict reads on the caller's loop ---- */
+
+struct aff_found {
+    bool exists;
+    struct aff_item item;    /* when it exists; views live until aff_port_done() */
+    uint32_t partition;
+    uint32_t identity8;      /* of the partition's log, for the ETag */
+};
+
+/*
+ * A strict read (I5) from this loop's snapshot, without leaving the loop. 0 with ret_found filled; AFF_EAGAIN: there is no lease, so
+ * send a barrier call (AFF_OP_BARRIER with a key) and read again by aff_port_get_settled() when it was answered with 0;
+ * AFF_ENOMASTER. After 0 the caller must call aff_port_done() before its handler returns.
+ */
+int aff_port_get(struct aff_port *port, const struct aff_space *space, aff_bytes key, struct aff_found *ret_found);
+/* The read after an answered barrier: no lease is asked for. */
+int aff_port_get_settled(struct aff_port *port, const struct aff_space *space, aff_bytes key, struct aff_found *ret_found);
+void aff_port_done(struct aff_port *port);
+
+/* ---- calls ---- */
+
+/*
+ * A request on its way to a partition. The caller embeds it, fills `op` (without done and release) and the callbacks, and owns
+ * it again when `released` came. Both callbacks come on the port's loop, `answered` exactly once and then `released` exactly
+ * once, possibly inside aff_port_call().
+ */
+struct aff_call {
+    struct aff_op op;
+    uint32_t partition; /* set by the router; for AFF_OP_BARRIER op.key names it, too */
+    uint32_t identity8; /* set with the answer */
+    void (*answered)(struct aff_call *call);
+    void (*released)(struct aff_call *call);
+    /* the router's own */
+    struct aff_port *port;
+    void *part;
+    struct aff_msg to, done_msg, release_msg;
+};
+void aff_port_call(struct aff_port *port, const struct aff_space *space, struct aff_call *call);
+
+/* What became of a write: `ret_outcome` is set when `answered` comes. `partition` below space->partitions. */
+struct aff_inquiry {
+    uint32_t partition;
+    struct aff_stamp stamp;
+    enum aff_outcome outcome;
+    int code; /* 0 or AFF_ENOMASTER */
+    void (*answered)(struct aff_inquiry *inquiry);
+    struct aff_port *port;
+    void *part;
+    struct aff_msg to, back;
+};
+void aff_port_inquire(struct aff_port *port, const struct aff_space *space, struct aff_inquiry *inquiry);
+
+/* "<keyspace>-<partition>-<E hex>-<N hex>-<S>": Affinity-Request-Id and the path of /outcome/. */
+#define AFF_REQUEST_ID_MAX 128
+size_t aff_request_id_print(const struct aff_space *space, uint32_t partition, struct aff_stamp stamp,
+                            char out[AFF_REQUEST_ID_MAX]);
+/* False: not such an id, or of a keyspace or partition that is not served here. */
+bool aff_request_id_parse(const struct aff_router *router, aff_bytes text, const struct aff_space **ret_space,
+                          uint32_t *ret_partition, struct aff_stamp *ret_stamp);
+
+/* ---- commands (command.c): application functions as operations ---- */
+
+struct aff_arena;
+
+/* What an operation of kind COMMAND carries besides: embed it, fill it by aff_command_prepare(). */
+struct aff_command_call {
+    const struct aff_space *space;
+    const aff_command *command;
+    aff_bytes body, body_type;
+    void *state; /* memory of the run: staged value, reply; freed by aff_command_fini() */
+};
+/* Sets op->run so that it runs command->run. `carrier` is found again from the op by its place in struct aff_command_op. */
+struct aff_command_op {
+    struct aff_call call;
+    struct aff_command_call command;
+};
+void aff_command_prepare(struct aff_command_op *op, const struct aff_space *space, const aff_command *command,
+                         aff_bytes body, aff_bytes body_type);
+void aff_command_fini(struct aff_command_op *op); /* after `released` */
+/* Runs a read-only command on a found (or absent) value; result goes to op->call.op.result as if a partition had answered. */
+void aff_command_read(struct aff_command_op *op, const struct aff_found *found);
+
+/* ---- what health, metrics and /cluster show ---- */
+
+struct aff_part_info {
+    const struct aff_space *space;
+    uint32_t partition;
+    unsigned loop;
+    enum aff_role role;
+    bool serves;
+    int64_t applied, log_end;
+    uint64_t dirty, in_flight, queued, committed, refused, unknown, repairs;
+    aff_epoch epoch;
+    char failure[256];
+};
+/* Numbers as last published by the partition's loop; any thread. */
+void aff_router_part_info(const struct aff_space *space, uint32_t partition, struct aff_part_info *ret_info);
+
+#endif
