@@ -68,6 +68,7 @@ struct aff_result {
     aff_bytes reply;         /* body and media type of a command's answer; live until release */
     aff_bytes reply_type;
     char problem[64];        /* type of a command's refusal */
+    const char *title;       /* and its title; NULL: none. Constant */
     char detail[256];
 };
 
