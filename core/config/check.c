@@ -1,0 +1,80 @@
+/*
+ * check.c - rules that concern more than one setting. Each complaint stands at a value that the document gave: the
+ * defaults are in order among themselves (a test sees to it).
+ */
+#include "config/fill.h"
+#include "config/value.h"
+
+/* Where `member` was given, or `other` when that one has its default. */
+static struct aff_mark place_of(const struct aff_fill *fill, const void *member, const void *other)
+{
+    const struct aff_given *given = aff_fill_given(fill, member);
+    if (!given)
+        given = aff_fill_given(fill, other);
+    return given ? given->mark : (struct aff_mark){ 0 };
+}
+
+static void check_production(const struct aff_fill *fill)
+{
+    if (fill->config->mode == AFF_MODE_DEVELOPMENT)
+        return;
+    if (fill->config->changelog == AFF_CHANGELOG_MEMORY)
+        aff_complain(
+            fill->source, place_of(fill, &fill->config->changelog, &fill->config->mode),
+            "changelog: memory loses everything when the process ends: use embedded, or set mode: development");
+    for (size_t i = 0; i < fill->given_count; i++) {
+        const struct aff_given *given = &fill->given[i];
+        uint64_t least, number;
+        if (!given->setting->production_min ||
+            aff_number_read(given->setting->type, aff_str(given->setting->production_min), &least, NULL) != 0)
+            continue;
+        number = aff_number_of(given->setting, given->member);
+        if (number < least)
+            aff_complain(fill->source, given->mark,
+                         "%s: %s is below the minimum %s for production (mode: development allows it)", given->path,
+                         aff_number_text(given->setting->type, number).text, given->setting->production_min);
+    }
+}
+
+static struct aff_number_text size_text(uint64_t bytes)
+{
+    return aff_number_text(AFF_TYPE_SIZE, bytes);
+}
+
+static void check_limits(const struct aff_fill *fill)
+{
+    const struct aff_config_limits *limits = &fill->config->limits;
+    if (limits->target > limits->head)
+        aff_complain(fill->source, place_of(fill, &limits->target, &limits->head),
+                     "limits.target: %s is above limits.head, which is %s", size_text(limits->target).text,
+                     size_text(limits->head).text);
+    if (limits->bodies < limits->body)
+        aff_complain(fill->source, place_of(fill, &limits->bodies, &limits->body),
+                     "limits.bodies: %s is below limits.body, which is %s", size_text(limits->bodies).text,
+                     size_text(limits->body).text);
+}
+
+static bool same_address(const struct aff_config_address *a, const struct aff_config_address *b)
+{
+    return a->host && b->host && a->port != 0 && a->port == b->port && strcmp(a->host, b->host) == 0;
+}
+
+static void check_listeners(const struct aff_fill *fill)
+{
+    const struct aff_config *config = fill->config;
+    for (size_t i = 1; i < config->http_count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (same_address(&config->http[i].listen, &config->http[j].listen)) {
+                aff_complain(fill->source, place_of(fill, &config->http[i].listen, &config->http[j].listen),
+                             "http.%zu.listen: %s is the address of http.%zu already", i, config->http[i].listen.text,
+                             j);
+                break;
+            }
+}
+
+void aff_check(const struct aff_fill *fill)
+{
+    check_production(fill);
+    check_limits(fill);
+    check_listeners(fill);
+}
