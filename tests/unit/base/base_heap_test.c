@@ -85,6 +85,8 @@ static void check_against_model(const struct model *m)
         assert_int_equal(m->nodes[i].key, m->key[i]);
     }
     assert_int_equal(m->heap.count, count);
+    for (size_t i = 1; i < count; i++)
+        assert_true(m->heap.nodes[(i - 1) / 2]->key <= m->heap.nodes[i]->key);
     const struct aff_heap_node *min = aff_heap_min(&m->heap);
     assert_int_equal(min != NULL, count > 0);
     if (min)

@@ -313,6 +313,15 @@ static void a_timer_set_to_the_past_fires_once_a_pass(void **state)
     assert_string_equal(pass(f), "");
 }
 
+static void a_timer_that_is_due_lets_nobody_sleep(void **state)
+{
+    struct fixture *f = *state;
+    struct test_timer a = timer_named('a');
+    set_timer(f, &a, -1);
+    assert_true(aff_loop_pass(f->loop, -1)); /* would hang if it slept */
+    assert_string_equal(f->trace, "a");
+}
+
 static void free_timer(struct aff_timer *timer)
 {
     note('f');
@@ -363,11 +372,19 @@ int __wrap_epoll_pwait2(int fd, struct epoll_event *events, int max, const struc
 
 static void timers_work_without_epoll_pwait2(void **state)
 {
+    (void)state;
+    struct aff_loop *loop = new_loop(NULL, 0);
+    struct test_timer a = timer_named('a');
     no_pwait2 = true;
     pwait2_calls = 0;
-    a_timer_ends_the_sleep_of_a_loop(state);
+    for (size_t fired = 1; fired <= 3; fired++) {
+        aff_loop_timer_set(loop, &a.timer, aff_mono_ns(aff_clock_system()) + 10 * AFF_NS_PER_MS);
+        while (fixture->len < fired)
+            assert_true(aff_loop_pass(loop, -1));
+    }
     assert_true(pwait2_calls <= 1); /* it is asked for once */
     no_pwait2 = false;
+    (void)aff_loop_free(loop);
 }
 #endif
 
@@ -508,6 +525,44 @@ static void more_descriptors_than_a_pass_takes_are_all_served(void **state)
     assert_int_equal(served, MANY);
 }
 
+/* ---- on the way to sleep ---- */
+
+/* A loop with a timer asks its clock how long it may sleep; this clock does something at that moment. */
+struct meddling_clock {
+    struct aff_clock clock;
+    struct aff_loop *loop;
+    struct aff_msg *call; /* is sent; NULL: the loop is stopped */
+    int asked;
+};
+
+static int64_t meddle(const struct aff_clock *clock)
+{
+    struct meddling_clock *m = aff_container_of(clock, struct meddling_clock, clock);
+    if (++m->asked != 2) /* once it was asked when the loop was made */
+        return 0;
+    if (m->call)
+        aff_loop_call(m->loop, m->call);
+    else
+        aff_loop_stop(m->loop);
+    return 0;
+}
+
+static void what_comes_on_the_way_to_sleep_is_not_missed(void **state)
+{
+    (void)state;
+    struct letter letter = { .msg.deliver = note_letter, .name = 'm' };
+    for (int stop = 0; stop < 2; stop++) {
+        struct meddling_clock m = { .clock.mono_ns = meddle, .call = stop ? NULL : &letter.msg };
+        struct test_timer far = timer_named('t');
+        m.loop = new_loop(&m.clock, 0);
+        aff_loop_timer_set(m.loop, &far.timer, 3600 * AFF_NS_PER_S);
+        assert_true(aff_loop_pass(m.loop, -1)); /* would sleep for an hour */
+        assert_int_equal(aff_loop_pass(m.loop, 0), !stop);
+        (void)aff_loop_free(m.loop);
+    }
+    assert_string_equal(fixture->trace, "m");
+}
+
 /* ---- stages ---- */
 
 struct test_hook {
@@ -602,6 +657,25 @@ static void a_hook_added_by_a_hook_runs_from_the_next_pass_on(void **state)
     assert_string_equal(pass(f), "ab");
 }
 
+static bool call_and_stop(struct aff_hook *hook)
+{
+    static struct letter letter = { .msg.deliver = note_letter, .name = 'm' };
+    aff_loop_hook_remove(hook);
+    aff_loop_call(fixture->loop, &letter.msg);
+    aff_loop_stop(fixture->loop);
+    return false;
+}
+
+static void what_was_posted_before_the_stop_is_delivered(void **state)
+{
+    struct fixture *f = *state;
+    struct aff_hook hook = { .run = call_and_stop };
+    aff_loop_hook_add(f->loop, &hook, AFF_STAGE_LOG);
+    assert_string_equal(pass(f), ""); /* the mailbox was taken before; this is not the last pass yet */
+    aff_loop_run(f->loop);
+    assert_string_equal(f->trace, "m");
+}
+
 static bool free_hook(struct aff_hook *hook)
 {
     note('f');
@@ -668,6 +742,7 @@ int main(void)
         LOOP_TEST(a_cancelled_timer_does_not_fire_even_when_it_was_due),
         LOOP_TEST(a_timer_may_set_itself_again),
         LOOP_TEST(a_timer_set_to_the_past_fires_once_a_pass),
+        LOOP_TEST(a_timer_that_is_due_lets_nobody_sleep),
         LOOP_TEST(a_timer_may_free_itself),
         LOOP_TEST(a_timer_ends_the_sleep_of_a_loop),
 #ifdef AFF_HAVE_EPOLL_PWAIT2
@@ -679,11 +754,13 @@ int main(void)
         LOOP_TEST(a_descriptor_removed_and_added_in_the_pass_is_served_in_the_next),
         LOOP_TEST(a_descriptor_may_free_itself),
         LOOP_TEST(more_descriptors_than_a_pass_takes_are_all_served),
+        LOOP_TEST(what_comes_on_the_way_to_sleep_is_not_missed),
         LOOP_TEST(stages_run_in_their_order_once_a_pass),
         LOOP_TEST(a_pass_serves_descriptors_then_messages_then_timers_then_stages),
         LOOP_TEST(a_stage_with_more_to_do_keeps_the_loop_awake),
         LOOP_TEST(hooks_may_remove_themselves_and_each_other),
         LOOP_TEST(a_hook_added_by_a_hook_runs_from_the_next_pass_on),
+        LOOP_TEST(what_was_posted_before_the_stop_is_delivered),
         LOOP_TEST(a_hook_may_free_itself),
 #ifndef NDEBUG
         LOOP_TEST(freeing_a_loop_that_runs_is_caught),

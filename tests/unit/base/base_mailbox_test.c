@@ -4,6 +4,7 @@
  * A wake-up that gets lost shows as a test that never ends. cmocka is called on the test's own thread only; others
  * count what they find wrong.
  */
+#include "base/annotate.h"
 #include "base/loop.h"
 
 #include <pthread.h>
@@ -54,8 +55,10 @@ struct sender {
     pthread_t thread;
     int refused; /* the sender's own */
 
-    /* the loop's */
-    int received, out_of_order, elsewhere;
+    /* the loop's, and the test's once the loop has ended */
+    int received AFF_OWNED_BY(aff_on_loop);
+    int out_of_order AFF_OWNED_BY(aff_on_loop);
+    int elsewhere AFF_OWNED_BY(aff_on_loop);
 };
 
 struct numbered {
@@ -68,6 +71,7 @@ static void count_message(struct aff_msg *msg)
 {
     struct numbered *n = aff_container_of(msg, struct numbered, msg);
     struct sender *s = n->sender;
+    aff_assert_on_loop(s->loop);
     s->out_of_order += n->number != s->received;
     s->elsewhere += !aff_loop_here(s->loop);
     s->received++;
@@ -109,6 +113,7 @@ static void many_threads_post_and_each_one_keeps_its_order(void **state)
         join(senders[i].thread);
     aff_loop_stop(loop); /* all was posted before, so all arrives */
     join(thread);
+    aff_assert_on_loop(loop);
     for (int i = 0; i < SENDERS; i++) {
         assert_int_equal(senders[i].received, MESSAGES);
         assert_int_equal(senders[i].out_of_order, 0);
