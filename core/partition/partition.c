@@ -44,7 +44,7 @@ struct aff_partition {
     struct aff_world_host world_host;
     struct aff_record record; /* the one being decoded */
     struct aff_buf header;    /* of the one being encoded */
-    bool started, leading_wanted;
+    bool started, stopped, leading_wanted;
 };
 
 /* ---- log ---- */
@@ -434,10 +434,12 @@ int aff_partition_new(const struct aff_partition_opts *opts, struct aff_partitio
     return 0;
 }
 
-struct aff_partition *aff_partition_free(struct aff_partition *p)
+void aff_partition_stop(struct aff_partition *p)
 {
-    if (!p)
-        return NULL;
+    if (p->stopped)
+        return;
+    p->stopped = true;
+    atomic_store(&p->shared.serves, false); /* before the lock on the log goes, which is the lease (I5) */
     if (p->started)
         p->coordinator->ops->leave(p->coordinator, &p->seat);
     if (p->log)
@@ -446,6 +448,13 @@ struct aff_partition *aff_partition_free(struct aff_partition *p)
     aff_loop_timer_cancel(p->group->loop, &p->timer);
     aff_loop_timer_cancel(p->group->loop, &p->restart);
     aff_list_remove(&p->touched);
+}
+
+struct aff_partition *aff_partition_free(struct aff_partition *p)
+{
+    if (!p)
+        return NULL;
+    aff_partition_stop(p);
     aff_store_close(p->store);
     aff_buf_fini(&p->header);
     free(p);
@@ -467,18 +476,25 @@ void aff_partition_start(struct aff_partition *p)
 void aff_partition_submit(struct aff_partition *p, struct aff_op *op)
 {
     assert(aff_loop_here(p->group->loop));
+    if (p->stopped) {
+        op->result = (struct aff_result){ .code = AFF_ECLOSED, .outcome = AFF_OUTCOME_NOT_APPLIED };
+        op->done(op);
+        op->release(op);
+        return;
+    }
     aff_core_submit(p->core, op);
     touch(p);
 }
 
 void aff_partition_drain(struct aff_partition *p)
 {
-    aff_core_drain(p->core);
+    if (!p->stopped)
+        aff_core_drain(p->core);
 }
 
 bool aff_partition_idle(const struct aff_partition *p)
 {
-    return aff_core_idle(p->core);
+    return p->stopped || aff_core_idle(p->core);
 }
 
 bool aff_partition_leads(const struct aff_partition *p)
@@ -490,7 +506,7 @@ bool aff_partition_leads(const struct aff_partition *p)
 
 enum aff_outcome aff_partition_outcome(struct aff_partition *p, struct aff_stamp stamp)
 {
-    return aff_partition_leads(p) ? aff_core_outcome(p->core, stamp) : AFF_OUTCOME_NONE;
+    return !p->stopped && aff_partition_leads(p) ? aff_core_outcome(p->core, stamp) : AFF_OUTCOME_NONE;
 }
 
 struct aff_loop *aff_partition_loop(const struct aff_partition *p)

@@ -29,11 +29,17 @@ struct aff_partition_opts {
 };
 
 int aff_partition_new(const struct aff_partition_opts *opts, struct aff_partition **ret_part, aff_error *err);
-/* Closes the changelog part and the store. On the loop's thread, or when the loop does not run any more. Returns NULL. */
+/*
+ * Ends it: leaves the coordinator and the log, and answers whatever still waits (unknown when it was handed to the log). Only
+ * the store stays open, for readers of other loops. On its loop, while the loops of those who asked still run.
+ */
+void aff_partition_stop(struct aff_partition *part);
+/* Stops it if need be, and closes the store, which has no readers any more. On the loop's thread, or when the loop does not
+ * run any more. Returns NULL. */
 struct aff_partition *aff_partition_free(struct aff_partition *part);
 
 void aff_partition_start(struct aff_partition *part);
-void aff_partition_submit(struct aff_partition *part, struct aff_op *op);
+void aff_partition_submit(struct aff_partition *part, struct aff_op *op); /* AFF_ECLOSED once it is stopped */
 void aff_partition_drain(struct aff_partition *part);
 bool aff_partition_idle(const struct aff_partition *part);
 enum aff_outcome aff_partition_outcome(struct aff_partition *part, struct aff_stamp stamp); /* NONE when it does not lead */
