@@ -235,13 +235,15 @@ bool aff_request_id_parse(const struct aff_router *router, aff_bytes text, const
         return false;
     memcpy(copy, text.data, text.len);
     copy[text.len] = '\0';
+    if (copy[text.len - 1] == '-')
+        return false;
     dash = strchr(copy, '-');
     if (!dash || !(space = aff_router_space(router, aff_bytes_of(copy, (size_t)(dash - copy)))))
         return false;
     at = dash + 1;
     if (!take_number(&at, 10, &partition) || !take_number(&at, 16, &stamp.epoch) ||
         !take_number(&at, 16, &stamp.nonce) || !take_number(&at, 10, &stamp.seq) || *at ||
-        text.data == NULL || partition >= space->partitions || stamp.epoch > AFF_EPOCH_MAX)
+        partition >= space->partitions || stamp.epoch > AFF_EPOCH_MAX)
         return false;
     *ret_space = space;
     *ret_partition = (uint32_t)partition;
