@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <yaml.h>
 
-enum { MOST_DEPTH = 32, MOST_NODES = 50000, MOST_ANCHORS = 100 };
+enum { MOST_DEPTH = 32, MOST_NODES = 50000, MOST_ANCHORS = 100, MOST_TAG_DIRECTIVES = 16 };
 
 struct anchor {
     char *name;
@@ -368,6 +368,19 @@ static bool read_stream(struct reader *r)
     return r->document->root && expect(r, YAML_DOCUMENT_END_EVENT) && expect(r, YAML_STREAM_END_EVENT);
 }
 
+/* libyaml compares each %TAG directive with all before it; a file needs none, and could hold fifty thousand. */
+static bool check_directives(aff_bytes text, const struct aff_source *source)
+{
+    const char *at = text.data, *end = at + text.len;
+    for (unsigned count = 0; (at = memmem(at, (size_t)(end - at), "%TAG", 4)); at += 4)
+        if (++count > MOST_TAG_DIRECTIVES) {
+            aff_complain(source, (struct aff_mark){ 0 }, "there are more than %d %%TAG directives",
+                         MOST_TAG_DIRECTIVES);
+            return false;
+        }
+    return true;
+}
+
 int aff_document_read(aff_bytes text, const struct aff_source *source, struct aff_document *ret_document)
 {
     struct aff_document document = { 0 };
@@ -377,9 +390,9 @@ int aff_document_read(aff_bytes text, const struct aff_source *source, struct af
     bool read = false;
     if (text.len > AFF_DOCUMENT_MAX) {
         aff_complain(source, (struct aff_mark){ 0 }, "the file is larger than 1 MiB");
-    } else if (!yaml_parser_initialize(&r->yaml)) {
-        aff_complain(source, (struct aff_mark){ 0 }, "memory ran out");
-    } else {
+    } else if (check_directives(text, source)) {
+        if (!yaml_parser_initialize(&r->yaml))
+            abort();
         yaml_parser_set_input_string(&r->yaml, text.data, text.len);
         read = read_stream(r);
         yaml_parser_delete(&r->yaml);

@@ -80,7 +80,7 @@ static void merged_maps_do_not_multiply(void **state)
     aff_config_errors_fini(&errors);
 }
 
-static void nesting_values_and_anchors_are_bounded(void **state)
+static void nesting_values_anchors_and_directives_are_bounded(void **state)
 {
     char *text = calloc(1, 400000), *end = text;
     (void)state;
@@ -96,6 +96,11 @@ static void nesting_values_and_anchors_are_bounded(void **state)
         end += sprintf(end, "&a%u x,\n", i);
     sprintf(end, "]");
     expect_errors(text, NULL, "test.yaml:101:1: there are more than 100 anchors\n");
+    end = text;
+    for (unsigned i = 0; i < 17; i++)
+        end += sprintf(end, "%%TAG !a%u! tag:x\n", i);
+    sprintf(end, "---\ncluster: a\n");
+    expect_errors(text, NULL, "test.yaml: there are more than 16 %TAG directives\n");
     free(text);
 }
 
@@ -219,7 +224,7 @@ int main(void)
         cmocka_unit_test(an_error_behind_an_alias_is_told_for_each_use),
         cmocka_unit_test(aliases_do_not_multiply),
         cmocka_unit_test(merged_maps_do_not_multiply),
-        cmocka_unit_test(nesting_values_and_anchors_are_bounded),
+        cmocka_unit_test(nesting_values_anchors_and_directives_are_bounded),
         cmocka_unit_test(what_is_not_yaml_is_told_with_its_place),
         cmocka_unit_test(there_is_one_document_with_plain_keys_and_no_tags),
         cmocka_unit_test(names_of_other_words_are_names_when_they_are_keys),

@@ -109,6 +109,16 @@ static void sections_and_values_left_empty_take_their_defaults(void **state)
     aff_config_free(c);
 }
 
+static void what_is_quoted_is_text(void **state)
+{
+    struct aff_config *c = load("node: { data: \"null\" }\n", NULL);
+    (void)state;
+    assert_string_equal(c->node.data, "null");
+    aff_config_free(c);
+    expect_errors("node: { data: '' }\n", NULL,
+                  "test.yaml:1:15: node.data: is empty: expected the path of a file or folder\n");
+}
+
 static void the_example_file_is_valid(void **state)
 {
     struct aff_config_errors errors = { 0 };
@@ -337,6 +347,7 @@ int main(void)
         cmocka_unit_test(what_the_file_says_is_in_the_struct),
         cmocka_unit_test(keyspaces_keep_their_order_and_fill_up_with_defaults),
         cmocka_unit_test(sections_and_values_left_empty_take_their_defaults),
+        cmocka_unit_test(what_is_quoted_is_text),
         cmocka_unit_test(the_example_file_is_valid),
         cmocka_unit_test(without_a_file_there_are_the_defaults_and_the_overrides),
         cmocka_unit_test(a_keyspace_of_the_application_is_found_or_added),
