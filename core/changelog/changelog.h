@@ -145,6 +145,7 @@ struct aff_changelog_embedded_opts {
     uint64_t segment_bytes;  /* a segment is sealed when it grows beyond this; 0: 64 MiB */
     uint64_t max_in_flight;  /* bytes accepted and not synced yet, all partitions together; 0: 64 MiB */
     int64_t compact_every_ms; /* how often sealed segments are looked at; 0: 60 s; tests set less */
+    uint64_t compact_map_bytes; /* memory for the keys of one round of compaction; 0: 64 MiB */
     const struct aff_clock *clock;
     const struct aff_logger *logger;
 };

@@ -17,7 +17,8 @@ struct aff_compaction aff_compaction_of(int64_t lag_ms, int64_t tombstone_retent
 {
     struct aff_compaction c;
 
-    c.below = keep_from < end - 1 ? keep_from : end - 1;
+    c.below = keep_from;
+    c.last = end - 1;
     c.young_ms = before(now_ms, lag_ms);
     c.retained_ms = before(c.young_ms, tombstone_retention_ms);
     return c;

@@ -20,10 +20,10 @@ struct aff_compaction {
     int64_t below;       /* entries at this offset and above are out of reach */
     int64_t young_ms;    /* so are entries with this log time and above */
     int64_t retained_ms; /* tombstones with this log time and above stay */
+    int64_t last;        /* the partition's last entry stays, so that the end can be read from the entries */
 };
 
-/* `keep_from` as told by the partition's owner, `end` one above its last entry: that one always stays, so that the end
- * can be read from the entries. */
+/* `keep_from` as told by the partition's owner, `end` one above the partition's last entry. */
 struct aff_compaction aff_compaction_of(int64_t lag_ms, int64_t tombstone_retention_ms, int64_t keep_from, int64_t end,
                                         int64_t now_ms);
 
@@ -36,7 +36,7 @@ static inline bool aff_compaction_reaches(const struct aff_compaction *c, int64_
 static inline bool aff_compaction_drops(const struct aff_compaction *c, int64_t offset, int64_t time_ms, bool tombstone,
                                         int64_t latest)
 {
-    return latest > offset || (tombstone && time_ms < c->retained_ms);
+    return offset != c->last && (latest > offset || (tombstone && time_ms < c->retained_ms));
 }
 
 #endif
