@@ -1,33 +1,57 @@
 /*
  * check.c - `affinity check`: the effective settings, every error, or the reference of all settings. One thread.
  */
+#include "base/alloc.h"
 #include "cli/cli.h"
+#include "config/config.h"
 
 struct request {
-    struct aff_cli_source source;
+    const char *file;
+    const char **sets;
+    size_t nsets;
     bool describe;
 };
 
-static int read_options(int argc, char **argv, struct request *request)
+static void add_set(struct request *request, const char *set)
 {
-    static const struct option longs[] = { AFF_CLI_SOURCE_LONGS, { "describe", no_argument, NULL, 'd' }, { 0 } };
-    for (int option; (option = aff_cli_option(argc, argv, ":" AFF_CLI_SOURCE_SHORTS, longs)) != -1;) {
-        if (option == 'd')
-            request->describe = true;
-        else if (!aff_cli_source_option(&request->source, option, optarg))
-            return AFF_EXIT_USAGE;
-    }
-    return optind == argc ? AFF_EXIT_OK
-                          : aff_cli_usage(argv[0], "%s is too much: expected -c FILE and options", argv[optind]);
+    request->sets = aff_xrealloc(request->sets, request->nsets + 1, sizeof *request->sets);
+    request->sets[request->nsets++] = set;
 }
 
-static int print_effective(const struct aff_cli_source *source, const char *command)
+static int read_options(int argc, char **argv, struct request *request)
+{
+    static const struct option longs[] = { { "config", required_argument, NULL, 'c' },
+                                           { "set", required_argument, NULL, 's' },
+                                           { "describe", no_argument, NULL, 'd' },
+                                           { 0 } };
+    for (int option; (option = aff_cli_option(argc, argv, ":c:", longs)) != -1;) {
+        if (option == 'c')
+            request->file = optarg;
+        else if (option == 's')
+            add_set(request, optarg);
+        else if (option == 'd')
+            request->describe = true;
+        else
+            return AFF_EXIT_USAGE;
+    }
+    if (optind < argc)
+        return aff_cli_usage(argv[0], "%s is too much: expected -c FILE and options", argv[optind]);
+    if (!request->file && !request->describe)
+        return aff_cli_usage(argv[0], "no configuration: expected -c FILE");
+    return AFF_EXIT_OK;
+}
+
+static int print_effective(const struct request *request)
 {
     AFF_CLEANUP(aff_config_freep) struct aff_config *config = NULL;
-    int status = aff_cli_source_load(source, command, &config);
-    if (status == AFF_EXIT_OK)
-        aff_config_print(config, stdout);
-    return status;
+    struct aff_config_errors errors = { 0 };
+    int status = aff_config_load(request->file, request->sets, request->nsets, &config, &errors);
+    aff_config_errors_print(&errors, stderr);
+    aff_config_errors_fini(&errors);
+    if (status)
+        return AFF_EXIT_FAILED;
+    aff_config_print(config, stdout);
+    return AFF_EXIT_OK;
 }
 
 int aff_cli_check(int argc, char **argv)
@@ -37,7 +61,7 @@ int aff_cli_check(int argc, char **argv)
     if (status == AFF_EXIT_OK && request.describe)
         aff_config_describe(stdout);
     else if (status == AFF_EXIT_OK)
-        status = print_effective(&request.source, argv[0]);
-    aff_cli_source_fini(&request.source);
+        status = print_effective(&request);
+    free(request.sets);
     return status;
 }

@@ -3,10 +3,9 @@
  */
 #include "cli/cli.h"
 
-#include "base/alloc.h"
-
 #include <stdarg.h>
-#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
 
 AFF_PRINTF(2, 0) static void say(const char *command, const char *format, va_list args)
 {
@@ -54,32 +53,4 @@ int aff_cli_option(int argc, char **argv, const char *shorts, const struct optio
         return option;
     complain_option(argv, option);
     return '?';
-}
-
-bool aff_cli_source_option(struct aff_cli_source *source, int option, const char *argument)
-{
-    if (option == 'c') {
-        source->file = argument;
-    } else if (option == 's') {
-        source->sets = aff_xrealloc(source->sets, source->nsets + 1, sizeof *source->sets);
-        source->sets[source->nsets++] = argument;
-    }
-    return option == 'c' || option == 's';
-}
-
-int aff_cli_source_load(const struct aff_cli_source *source, const char *command, struct aff_config **ret_config)
-{
-    if (!source->file)
-        return aff_cli_usage(command, "no configuration: expected -c FILE");
-    struct aff_config_errors errors = { 0 };
-    int status = aff_config_load(source->file, source->sets, source->nsets, ret_config, &errors);
-    aff_config_errors_print(&errors, stderr);
-    aff_config_errors_fini(&errors);
-    return status ? AFF_EXIT_FAILED : AFF_EXIT_OK;
-}
-
-void aff_cli_source_fini(struct aff_cli_source *source)
-{
-    free(source->sets);
-    *source = (struct aff_cli_source){ 0 };
 }

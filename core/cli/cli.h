@@ -6,8 +6,6 @@
 #ifndef AFF_CLI_CLI_H
 #define AFF_CLI_CLI_H
 
-#include "config/config.h"
-
 #include <affinity/export.h>
 #include <getopt.h>
 
@@ -31,27 +29,6 @@ int aff_cli_failed(const char *command, const char *format, ...) AFF_PRINTF(2, 3
  * usage. Short options begin with ":".
  */
 int aff_cli_option(int argc, char **argv, const char *shorts, const struct option *longs);
-
-/* ---- commands that read a configuration: -c FILE [--set a.b=c]... ---- */
-
-struct aff_cli_source {
-    const char *file;
-    const char **sets; /* freed by aff_cli_source_fini() */
-    size_t nsets;
-};
-
-#define AFF_CLI_SOURCE_SHORTS "c:"
-#define AFF_CLI_SOURCE_LONGS                                                                                           \
-    { "config", required_argument, NULL, 'c' },                                                                        \
-    {                                                                                                                  \
-        "set", required_argument, NULL, 's'                                                                            \
-    }
-
-/* Takes the option `option` with its argument when it is one of the above. */
-bool aff_cli_source_option(struct aff_cli_source *source, int option, const char *argument);
-/* Loads; every error goes to the standard error. 0, or the exit status. */
-int aff_cli_source_load(const struct aff_cli_source *source, const char *command, struct aff_config **ret_config);
-void aff_cli_source_fini(struct aff_cli_source *source);
 
 /* ---- the commands ---- */
 

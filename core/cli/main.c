@@ -3,7 +3,10 @@
  */
 #include "cli/cli.h"
 
-#include <stdlib.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 
 static int run_help(int argc, char **argv);
 static int run_version(int argc, char **argv);

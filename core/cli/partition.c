@@ -7,6 +7,7 @@
 #include "store/store.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { MOST_PARTITIONS = 4096, LINE_MAX_BYTES = 2 * AFF_KEY_MAX };
