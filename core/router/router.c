@@ -177,6 +177,7 @@ void aff_router_part_info(const struct aff_space *space, uint32_t partition, str
         .unknown = atomic_load_explicit(&sh->unknown, memory_order_relaxed),
         .repairs = atomic_load_explicit(&sh->repairs, memory_order_relaxed),
         .epoch = atomic_load_explicit(&sh->epoch, memory_order_relaxed),
+        .identity8 = atomic_load_explicit(&sh->identity8, memory_order_relaxed),
     };
     if (ret->role == AFF_ROLE_FAILED)
         memcpy(ret->failure, sh->failure, sizeof ret->failure);

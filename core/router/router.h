@@ -130,6 +130,7 @@ struct aff_part_info {
     int64_t applied, log_end;
     uint64_t dirty, in_flight, queued, committed, refused, unknown, repairs;
     aff_epoch epoch;
+    uint32_t identity8;
     char failure[256];
 };
 /* Numbers as last published by the partition's loop; any thread. */
