@@ -56,29 +56,6 @@ static const unsigned char *skip_plain(const unsigned char *at, const unsigned c
     return at;
 }
 
-/* The length of the UTF-8 character at `at`: 2 to 4, or 0 when there is none. Its first byte is not ASCII. */
-static size_t utf8_length(const unsigned char *at, const unsigned char *end)
-{
-    unsigned char first = at[0], low = 0x80, high = 0xbf;
-    size_t length = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    if (first < 0xc2 || first > 0xf4 || (size_t)(end - at) < length)
-        return 0;
-    if (first == 0xe0)
-        low = 0xa0; /* shorter forms exist */
-    else if (first == 0xed)
-        high = 0x9f; /* surrogates */
-    else if (first == 0xf0)
-        low = 0x90; /* shorter forms exist */
-    else if (first == 0xf4)
-        high = 0x8f; /* above U+10FFFF */
-    if (at[1] < low || at[1] > high)
-        return 0;
-    for (size_t i = 2; i < length; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    return length;
-}
-
 static bool is_hex(unsigned char c)
 {
     unsigned char lower = c | 0x20;
@@ -117,7 +94,7 @@ static bool check_string(struct scan *s)
         } else if (c < 0x20) {
             return fail(s, "no control character in a string (write \\u00XX)");
         } else {
-            size_t length = utf8_length(s->at, s->end);
+            size_t length = aff_utf8_length(s->at, s->end);
             if (!length)
                 return fail(s, "UTF-8");
             s->at += length;

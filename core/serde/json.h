@@ -11,6 +11,8 @@
 #ifndef AFF_SERDE_JSON_H
 #define AFF_SERDE_JSON_H
 
+#include "base/buf.h"
+
 #include <affinity/bytes.h>
 #include <affinity/error.h>
 
@@ -32,5 +34,11 @@ int aff_json_check(aff_bytes text, unsigned max_depth, struct aff_json_error *re
 
 /* "line 3, column 14 (byte 52): expected ',' or '}'"; returns its length, cut to fit. */
 size_t aff_json_error_print(const struct aff_json_error *error, char *out, size_t size);
+
+/* Appends the text as a JSON string, quotes included; a byte that is not UTF-8 becomes U+FFFD. False: out of memory. */
+bool aff_json_quote(aff_bytes text, struct aff_buf *out) AFF_MUST_USE;
+
+/* The length of the UTF-8 character at `at`, which is below `end`: 1 to 4, or 0 when there is none. */
+size_t aff_utf8_length(const unsigned char *at, const unsigned char *end);
 
 #endif

@@ -287,6 +287,33 @@ static void arrays_and_objects_in_one_another_close_in_order(void **state)
     }
 }
 
+static void quotes_any_bytes_as_a_json_string(void **state)
+{
+    (void)state;
+    static const struct {
+        struct text text;
+        const char *quoted;
+    } cases[] = {
+        { T(""), "\"\"" },
+        { T("abc"), "\"abc\"" },
+        { T("a\"b\\c/"), "\"a\\\"b\\\\c/\"" },
+        { T("\b\n\r\t\f"), "\"\\b\\n\\r\\t\\f\"" },
+        { T("\0\x1f\x7f"), "\"\\u0000\\u001f\\u007f\"" },
+        { T("\xc3\xa9\xf0\x9f\x98\x80"), "\"\xc3\xa9\xf0\x9f\x98\x80\"" },
+        { T("a\xff\xc3"), "\"a\xef\xbf\xbd\xef\xbf\xbd\"" },
+    };
+    struct aff_buf buf;
+    aff_buf_init(&buf);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        aff_buf_clear(&buf);
+        assert_true(aff_json_quote(aff_bytes_of(cases[i].text.data, cases[i].text.len), &buf));
+        assert_int_equal(buf.len, strlen(cases[i].quoted));
+        assert_memory_equal(buf.data, cases[i].quoted, buf.len);
+        assert_int_equal(aff_json_check(aff_buf_view(&buf), 1, NULL), 0);
+    }
+    aff_buf_fini(&buf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,6 +324,7 @@ int main(void)
         cmocka_unit_test(brackets_nest_as_deep_as_allowed_and_no_deeper),
         cmocka_unit_test(a_hundred_thousand_open_brackets_are_refused_at_the_limit),
         cmocka_unit_test(arrays_and_objects_in_one_another_close_in_order),
+        cmocka_unit_test(quotes_any_bytes_as_a_json_string),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

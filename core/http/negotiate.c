@@ -1,0 +1,101 @@
+/*
+ * negotiate.c - see negotiate.h.
+ */
+#include "http/negotiate.h"
+
+#include "http/digits.h"
+#include "serde/media.h"
+
+static aff_bytes take_until(aff_bytes *rest, const char *marks)
+{
+    const char *start = rest->data, *end = start + rest->len, *at = start;
+    bool quoted = false;
+    for (; at < end && (quoted || !strchr(marks, *at) || !*at); at++)
+        quoted ^= *at == '"';
+    const char *next = at < end ? at + 1 : end;
+    *rest = aff_bytes_of(next, (size_t)(end - next));
+    return aff_bytes_of(start, (size_t)(at - start));
+}
+
+enum aff_return aff_prefer_return(aff_bytes prefer)
+{
+    while (prefer.len) {
+        aff_bytes item = take_until(&prefer, ",");
+        aff_bytes preference = take_until(&item, ";");
+        aff_bytes name = aff_trimmed(take_until(&preference, "=")), value = aff_trimmed(preference);
+        if (!aff_same_word(name, "return"))
+            continue;
+        if (aff_same_word(value, "minimal") || aff_same_word(value, "\"minimal\""))
+            return AFF_RETURN_MINIMAL;
+        if (aff_same_word(value, "representation") || aff_same_word(value, "\"representation\""))
+            return AFF_RETURN_REPRESENTATION;
+    }
+    return AFF_RETURN_DEFAULT;
+}
+
+bool aff_ttl_parse(aff_bytes text, int64_t *ret_ms)
+{
+    static const struct {
+        const char *unit;
+        int64_t ms;
+    } units[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { "d", 86400000 } };
+    const int64_t most = INT64_C(36500) * 86400000;
+    text = aff_trimmed(text);
+    const char *at = text.data;
+    size_t digits = 0;
+    while (digits < text.len && at[digits] >= '0' && at[digits] <= '9')
+        digits++;
+    uint64_t number;
+    if (!aff_take_decimal(aff_bytes_of(at, digits), INT64_MAX, &number) || number == 0)
+        return false;
+    aff_bytes unit = aff_bytes_of(at + digits, text.len - digits);
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        if (!aff_bytes_equal(unit, aff_str(units[i].unit)))
+            continue;
+        if (number > (uint64_t)(most / units[i].ms))
+            return false;
+        *ret_ms = (int64_t)number * units[i].ms;
+        return true;
+    }
+    return false;
+}
+
+bool aff_event_time_parse(aff_bytes text, int64_t *ret_ms)
+{
+    text = aff_trimmed(text);
+    bool negative = text.len && *(const char *)text.data == '-';
+    uint64_t number;
+    if (!aff_take_decimal(aff_bytes_of((const char *)text.data + negative, text.len - negative), INT64_MAX, &number))
+        return false;
+    *ret_ms = negative ? -(int64_t)number : (int64_t)number;
+    return true;
+}
+
+const char *aff_consistency_fault(aff_bytes text)
+{
+    text = aff_trimmed(text);
+    if (aff_same_word(text, "strict"))
+        return NULL;
+    aff_bytes rest = text, name = aff_trimmed(take_until(&rest, ";="));
+    if (aff_same_word(name, "eventual") || aff_same_word(name, "at-least"))
+        return "Affinity-Consistency: only `strict` is served by this version";
+    return "Affinity-Consistency must be `strict`";
+}
+
+bool aff_idempotency_key_fits(aff_bytes text)
+{
+    const unsigned char *at = text.data;
+    for (size_t i = 0; i < text.len; i++)
+        if (at[i] <= ' ' || at[i] >= 0x7f)
+            return false;
+    return text.len >= 1 && text.len <= 255;
+}
+
+bool aff_traceparent_fits(aff_bytes text)
+{
+    const char *at = text.data;
+    uint64_t ignored;
+    return text.len == 55 && memcmp(at, "00-", 3) == 0 && at[35] == '-' && at[52] == '-' &&
+           aff_take_hex(aff_bytes_of(at + 3, 16), &ignored) && aff_take_hex(aff_bytes_of(at + 19, 16), &ignored) &&
+           aff_take_hex(aff_bytes_of(at + 36, 16), &ignored) && aff_take_hex(aff_bytes_of(at + 53, 2), &ignored);
+}

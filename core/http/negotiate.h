@@ -1,0 +1,33 @@
+/*
+ * negotiate.h - what a client asks for beside the thing itself: Prefer, lifetimes, consistency, idempotency.
+ *
+ * Pure; any thread.
+ */
+#ifndef AFF_HTTP_NEGOTIATE_H
+#define AFF_HTTP_NEGOTIATE_H
+
+#include <affinity/bytes.h>
+#include <affinity/error.h>
+#include <stdint.h>
+
+enum aff_return { AFF_RETURN_DEFAULT, AFF_RETURN_MINIMAL, AFF_RETURN_REPRESENTATION };
+
+/* `return` of Prefer (RFC 7240); the first one counts. Other preferences, and what cannot be read, are ignored. */
+enum aff_return aff_prefer_return(aff_bytes prefer);
+
+/* "30s", "500ms", "15m", "12h", "7d": from 1 ms to 36500d. False: something else. */
+bool aff_ttl_parse(aff_bytes text, int64_t *ret_ms);
+
+/* Affinity-Event-Time: milliseconds since 1970, also before it. */
+bool aff_event_time_parse(aff_bytes text, int64_t *ret_ms);
+
+/* Affinity-Consistency. NULL: strict, which is what we do. Otherwise what is wrong with it. */
+const char *aff_consistency_fault(aff_bytes text);
+
+/* Idempotency-Key: 1 to 255 visible characters. */
+bool aff_idempotency_key_fits(aff_bytes text);
+
+/* traceparent of W3C Trace Context, version 00; anything else is not passed on. */
+bool aff_traceparent_fits(aff_bytes text);
+
+#endif

@@ -1,0 +1,116 @@
+/* Prefer, lifetimes, event times, consistency, Idempotency-Key, traceparent. */
+#include "http/negotiate.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+static void the_first_return_preference_counts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *prefer;
+        enum aff_return what;
+    } cases[] = {
+        { "return=minimal", AFF_RETURN_MINIMAL },
+        { "return=representation", AFF_RETURN_REPRESENTATION },
+        { "Return = \"Minimal\"", AFF_RETURN_MINIMAL },
+        { "wait=5, return=representation; foo=bar", AFF_RETURN_REPRESENTATION },
+        { "return=minimal, return=representation", AFF_RETURN_MINIMAL },
+        { "return=other", AFF_RETURN_DEFAULT },
+        { "respond-async", AFF_RETURN_DEFAULT },
+        { "x=\"return=minimal\"", AFF_RETURN_DEFAULT },
+        { "x=\"a,return=minimal\"", AFF_RETURN_DEFAULT },
+        { "", AFF_RETURN_DEFAULT },
+        { ",;=,", AFF_RETURN_DEFAULT },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (aff_prefer_return(aff_str(cases[i].prefer)) != cases[i].what)
+            fail_msg("Prefer: %s", cases[i].prefer);
+}
+
+static void a_lifetime_has_a_unit(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t ms;
+    } fine[] = { { "1ms", 1 }, { "30s", 30000 }, { " 15m ", 900000 }, { "12h", 43200000 }, { "7d", 604800000 },
+                 { "36500d", INT64_C(3153600000000) } };
+    for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
+        int64_t ms = 0;
+        assert_true(aff_ttl_parse(aff_str(fine[i].text), &ms));
+        assert_int_equal(ms, fine[i].ms);
+    }
+    const char *wrong[] = { "", "30", "s", "0s", "-1s", "1.5s", "01s", "1 s", "1S", "1w", "36501d", "99999999999999999999s" };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        int64_t ms;
+        if (aff_ttl_parse(aff_str(wrong[i]), &ms))
+            fail_msg("<%s> was taken", wrong[i]);
+    }
+}
+
+static void an_event_time_is_a_number_of_milliseconds(void **state)
+{
+    (void)state;
+    int64_t ms;
+    assert_true(aff_event_time_parse(aff_str("1795300000000"), &ms));
+    assert_int_equal(ms, INT64_C(1795300000000));
+    assert_true(aff_event_time_parse(aff_str("-5"), &ms));
+    assert_int_equal(ms, -5);
+    assert_false(aff_event_time_parse(aff_str(""), &ms));
+    assert_false(aff_event_time_parse(aff_str("-"), &ms));
+    assert_false(aff_event_time_parse(aff_str("2026-11-22"), &ms));
+    assert_false(aff_event_time_parse(aff_str("9223372036854775808"), &ms));
+}
+
+static void only_strict_reads_are_served(void **state)
+{
+    (void)state;
+    assert_null(aff_consistency_fault(aff_str("strict")));
+    assert_null(aff_consistency_fault(aff_str(" Strict ")));
+    assert_non_null(strstr(aff_consistency_fault(aff_str("eventual; max-lag=500ms")), "this version"));
+    assert_non_null(strstr(aff_consistency_fault(aff_str("at-least=3:7")), "this version"));
+    assert_null(strstr(aff_consistency_fault(aff_str("whatever")), "this version"));
+}
+
+static void an_idempotency_key_is_visible_and_not_too_long(void **state)
+{
+    (void)state;
+    char key[256];
+    memset(key, 'k', sizeof key);
+    assert_true(aff_idempotency_key_fits(aff_str("\"8e03978e-40d5-43e8-bc93-6894a57f9324\"")));
+    assert_true(aff_idempotency_key_fits(aff_bytes_of(key, 255)));
+    assert_false(aff_idempotency_key_fits(aff_bytes_of(key, 256)));
+    assert_false(aff_idempotency_key_fits(aff_str("")));
+    assert_false(aff_idempotency_key_fits(aff_str("a b")));
+    assert_false(aff_idempotency_key_fits(aff_str("\xc3\xa9")));
+}
+
+static void a_traceparent_of_version_00_is_passed_on(void **state)
+{
+    (void)state;
+    const char fine[] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    assert_true(aff_traceparent_fits(aff_str(fine)));
+    for (size_t i = 0; i < sizeof fine - 1; i++) {
+        char wrong[sizeof fine];
+        memcpy(wrong, fine, sizeof fine);
+        wrong[i] = 'X';
+        assert_false(aff_traceparent_fits(aff_str(wrong)));
+    }
+    assert_false(aff_traceparent_fits(aff_bytes_of(fine, 54)));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_return_preference_counts),
+        cmocka_unit_test(a_lifetime_has_a_unit),
+        cmocka_unit_test(an_event_time_is_a_number_of_milliseconds),
+        cmocka_unit_test(only_strict_reads_are_served),
+        cmocka_unit_test(an_idempotency_key_is_visible_and_not_too_long),
+        cmocka_unit_test(a_traceparent_of_version_00_is_passed_on),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
