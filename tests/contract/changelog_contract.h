@@ -1,0 +1,44 @@
+/*
+ * changelog_contract.h - what the two files of the contract suite of the changelog share.
+ */
+#ifndef AFF_TESTS_CONTRACT_CHANGELOG_CONTRACT_H
+#define AFF_TESTS_CONTRACT_CHANGELOG_CONTRACT_H
+
+#include "changelog_client.h"
+#include "changelog_driver.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define CONTRACT_START_MS INT64_C(1767225600000) /* 2026-01-01 */
+
+int contract_set_up(void **state); /* the driver comes in *state, the world goes out */
+int contract_tear_down(void **state);
+void contract_restart(struct contract_world *w);
+void contract_topic(struct contract_world *w, const char *name, uint32_t partitions); /* one that is compacted */
+struct client *contract_open(struct contract_world *w, const char *topic, uint32_t partition, struct client *loop_of);
+void contract_close(struct contract_world *w, struct client *c); /* fails the test when it saw what may never be */
+
+static inline void contract_assert_bytes(aff_bytes a, aff_bytes b)
+{
+    assert_int_equal(a.data == NULL, b.data == NULL);
+    assert_true(aff_bytes_equal(a, b));
+}
+/* Key, value and headers; not offset and time. */
+static inline void contract_assert_same(const struct aff_entry *a, const struct aff_entry *b)
+{
+    contract_assert_bytes(a->key, b->key);
+    contract_assert_bytes(a->value, b->value);
+    contract_assert_bytes(a->aff, b->aff);
+    contract_assert_bytes(a->content_type, b->content_type);
+    contract_assert_bytes(a->event_time, b->event_time);
+    contract_assert_bytes(a->traceparent, b->traceparent);
+}
+
+int contract_compaction_tests(const struct changelog_driver *driver); /* number of failures */
+
+#endif
