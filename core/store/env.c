@@ -305,7 +305,7 @@ int aff_store_wipe(struct aff_store *store, aff_error *err)
     aff_store_abort(store);
     int code = aff_store_begin(store);
     if (code == 0)
-        code = aff_space_claim(&store->space, store->txn, AFF_SPACE_WIPE);
+        code = aff_space_claim_wipe(&store->space, store->txn);
     for (unsigned i = 0; i < AFF_DBS && code == 0; i++) {
         int rc = mdb_drop(store->txn, store->dbi[i], 0);
         code = rc ? aff_store_spoiled(store, rc) : 0;

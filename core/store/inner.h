@@ -58,6 +58,39 @@ static inline bool aff_store_key_fits(aff_bytes key)
     return key.data && key.len > 0 && key.len <= AFF_KEY_MAX;
 }
 
+/*
+ * LMDB orders the writer and the readers: what was committed is seen whole, and no page that a reader may look at is written.
+ * Its library is not built with ThreadSanitizer, which therefore is told. In other builds these are nothing.
+ */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define AFF_STORE_TELLS_TSAN 1
+#endif
+#elif defined(__SANITIZE_THREAD__)
+#define AFF_STORE_TELLS_TSAN 1
+#endif
+#if defined(AFF_STORE_TELLS_TSAN)
+void __tsan_acquire(void *at);
+void __tsan_release(void *at);
+#endif
+
+/* What others did before their aff_store_leaves() has happened. */
+static inline void aff_store_enters(struct aff_store *store)
+{
+#if defined(AFF_STORE_TELLS_TSAN)
+    __tsan_acquire(store);
+#endif
+    (void)store;
+}
+
+static inline void aff_store_leaves(struct aff_store *store)
+{
+#if defined(AFF_STORE_TELLS_TSAN)
+    __tsan_release(store);
+#endif
+    (void)store;
+}
+
 /* The code of the library for what LMDB or the system returned; notes damage. Any thread. */
 int aff_store_code(struct aff_store *store, int rc);
 

@@ -33,33 +33,47 @@ int aff_store_reader_new(struct aff_store *store, struct aff_store_reader **ret_
     return 0;
 }
 
+void aff_store_reader_done(struct aff_store_reader *reader)
+{
+    if (!reader->holds)
+        return;
+    aff_store_leaves(reader->store);
+    mdb_txn_reset(reader->txn);
+    reader->holds = false;
+}
+
 struct aff_store_reader *aff_store_reader_free(struct aff_store_reader *reader)
 {
     if (!reader)
         return NULL;
+    aff_store_reader_done(reader);
     mdb_txn_abort(reader->txn);
     atomic_fetch_sub(&reader->store->readers, 1);
     free(reader);
     return NULL;
 }
 
-void aff_store_reader_done(struct aff_store_reader *reader)
+static int hold(struct aff_store_reader *reader)
 {
     if (reader->holds)
-        mdb_txn_reset(reader->txn);
-    reader->holds = false;
+        return 0;
+    int rc = mdb_txn_renew(reader->txn);
+    if (rc)
+        return aff_store_code(reader->store, rc);
+    aff_store_enters(reader->store);
+    reader->holds = true;
+    return 0;
 }
 
 int aff_store_reader_get(struct aff_store_reader *reader, aff_bytes key, struct aff_item *ret_item)
 {
     if (!aff_store_key_fits(key))
         return AFF_EINVAL;
-    int rc = reader->holds ? MDB_SUCCESS : mdb_txn_renew(reader->txn);
-    if (rc)
-        return aff_store_code(reader->store, rc);
-    reader->holds = true;
+    int code = hold(reader);
+    if (code)
+        return code;
     MDB_val k = aff_to_val(key), v;
-    rc = mdb_get(reader->txn, reader->store->dbi[AFF_DB_VALUES], &k, &v);
+    int rc = mdb_get(reader->txn, reader->store->dbi[AFF_DB_VALUES], &k, &v);
     if (rc == MDB_NOTFOUND)
         return 0;
     if (rc == MDB_SUCCESS && !aff_item_read(aff_of_val(v), ret_item))

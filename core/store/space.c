@@ -153,3 +153,13 @@ int aff_space_claim(struct aff_space *space, MDB_txn *txn, uint64_t pages)
         space->next += pages;
     return code;
 }
+
+int aff_space_claim_wipe(struct aff_space *space, MDB_txn *txn)
+{
+    enum { COPIES = 4 }; /* the page with the roots of the trees */
+    uint64_t least = space->next + COPIES + space->free_tree + space->allocated / 128 + 32;
+    if (least > space->allocated)
+        return aff_space_claim(space, txn, COPIES);
+    space->next += COPIES;
+    return 0;
+}

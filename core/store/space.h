@@ -39,6 +39,8 @@ void aff_space_committed(const struct aff_space *space, MDB_env *env); /* checks
 
 /* Makes sure of `pages` more for one change, and counts them as taken. 0, or AFF_ENOSPACE and nothing is counted. */
 int aff_space_claim(struct aff_space *space, MDB_txn *txn, uint64_t pages);
+/* The same for emptying all trees, which has room when the change before it had. */
+int aff_space_claim_wipe(struct aff_space *space, MDB_txn *txn);
 /* Makes sure of them without counting. */
 int aff_space_ensure(struct aff_space *space, MDB_txn *txn, uint64_t pages);
 
@@ -47,9 +49,6 @@ int aff_space_ensure(struct aff_space *space, MDB_txn *txn, uint64_t pages);
  * path and, deleting, their siblings, and splits each level once; LMDB's cursors are 32 levels deep.
  */
 #define AFF_SPACE_CHANGE 100
-/* Emptying all trees copies the page with their roots, no more. It has room when the change before it had. */
-#define AFF_SPACE_WIPE 4
-
 /* The pages of a value of `size` bytes that does not fit into a leaf. */
 static inline uint64_t aff_space_of_value(const struct aff_space *space, uint64_t size)
 {

@@ -80,6 +80,7 @@ int aff_store_commit(struct aff_store *store)
         aff_store_abort(store);
         return code;
     }
+    aff_store_leaves(store);
     int rc = mdb_txn_commit(store->txn); /* on errors it is gone as well */
     store->txn = NULL;
     if (rc)
@@ -153,6 +154,7 @@ int aff_store_put(struct aff_store *store, aff_bytes key, const struct aff_item 
     int rc = mdb_put(store->txn, store->dbi[AFF_DB_VALUES], &k, &v, MDB_RESERVE);
     if (rc)
         return aff_store_spoiled(store, rc);
+    aff_store_enters(store);
     aff_item_write(item, v.mv_data);
     return 0;
 }
