@@ -450,12 +450,13 @@ void aff_core_submit(struct aff_core *core, struct aff_op *op)
 
 void aff_core_refuse_queued(struct aff_core *core, int code)
 {
-    struct aff_map_node *node = NULL;
+    struct aff_map_node *node, *next = aff_map_next(&core->slots, NULL);
 
-    while ((node = aff_map_next(&core->slots, node))) {
+    while ((node = next)) {
         struct aff_slot *slot = aff_container_of(node, struct aff_slot, node);
         struct aff_list *link;
 
+        next = aff_map_next(&core->slots, node); /* the slot may be freed below */
         while ((link = aff_list_first(&slot->queue))) {
             struct aff_op *op = aff_container_of(link, struct aff_op, link);
 
