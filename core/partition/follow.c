@@ -127,11 +127,19 @@ static bool observe_rank(struct aff_core *core, const struct aff_record *rec, bo
     return true;
 }
 
+/* Of this incarnation and its present major epoch, whichever minor one. */
+static bool is_own_mastership(const struct aff_core *core, struct aff_stamp stamp)
+{
+    return stamp.nonce == core->own.nonce && aff_epoch_major(stamp.epoch) == aff_epoch_major(core->own.epoch);
+}
+
 /* One record in offset order. False: the caller stops. */
 static bool observe(struct aff_core *core, const struct aff_record *rec)
 {
     unsigned char before[AFF_IDENTITY_LEN];
-    bool valid = is_valid(core, rec), had_identity = core->has_identity, go_on;
+    /* what an own claim of this mastership told is not what the log told before */
+    bool knew_identity = core->has_identity && !is_own_mastership(core, core->cur);
+    bool valid = is_valid(core, rec), go_on;
 
     if (!aff_core_age_ok(core, rec->offset, rec->time_ms)) {
         aff_core_rebuild(core, "the checkpoint is older than tombstones live");
@@ -150,7 +158,7 @@ static bool observe(struct aff_core *core, const struct aff_record *rec)
     core->frontier = rec->offset + 1;
     core->last_time_ms = rec->time_ms;
     core->uncommitted++;
-    go_on = observe_rank(core, rec, valid, had_identity ? before : NULL);
+    go_on = observe_rank(core, rec, valid, knew_identity ? before : NULL);
     if (core->uncommitted >= AFF_CORE_COMMIT_EVERY)
         return aff_core_commit(core) && go_on;
     return go_on && core->role != AFF_ROLE_FAILED;
