@@ -4,7 +4,7 @@
 #ifndef AFF_TESTS_CONTRACT_CHANGELOG_CONTRACT_H
 #define AFF_TESTS_CONTRACT_CHANGELOG_CONTRACT_H
 
-#include "changelog_client.h"
+#include "lib/changelog_client.h"
 #include "changelog_driver.h"
 
 #include <setjmp.h>

@@ -2,7 +2,7 @@
  * changelog_embedded.c - the driver `embedded` in the contract suite: small segments in a temporary folder.
  */
 #include "changelog/embedded/embedded.h"
-#include "changelog_client.h"
+#include "lib/changelog_client.h"
 #include "changelog_driver.h"
 
 #include <stdio.h>

@@ -4,8 +4,8 @@
  * A client belongs to one thread. It checks on its own what holds always: no callback from inside a call, none after close,
  * entries of a batch in order, `next` above them.
  */
-#ifndef AFF_TESTS_CONTRACT_CHANGELOG_CLIENT_H
-#define AFF_TESTS_CONTRACT_CHANGELOG_CLIENT_H
+#ifndef AFF_TESTS_LIB_CHANGELOG_CLIENT_H
+#define AFF_TESTS_LIB_CHANGELOG_CLIENT_H
 
 #include "base/buf.h"
 #include "changelog/changelog.h"

@@ -1,7 +1,7 @@
 /*
  * changelog_client.c - see changelog_client.h.
  */
-#include "changelog_client.h"
+#include "lib/changelog_client.h"
 
 #include "base/alloc.h"
 
