@@ -9,7 +9,8 @@
  * of the log was reached does not prove that nothing was missing below: the end may be old. So reaching it only sets a
  * mark; a record at or above the marked end was appended after we had read that far, its time is later than that reading,
  * and if even it is younger than the limit, no tombstone below can have gone before we read it: then the age moves to the
- * mark. The own CLAIM is such a record, so nobody leads on a state that is too old.
+ * mark, or to the record itself when it stands right there. The own CLAIM is such a record, so nobody leads on a state that
+ * is too old.
  */
 #include "partition/state.h"
 
@@ -31,7 +32,10 @@ bool aff_core_age_ok(struct aff_core *core, int64_t offset, int64_t time_ms)
     if (core->caught_up_ms != AFF_NO_TIME && time_ms - core->caught_up_ms >= limit && !AFF_WEAK(core, CHECKPOINT))
         return false;
     if (core->mark_offset >= 0 && offset >= core->mark_offset) {
-        core->caught_up_ms = core->mark_ms != AFF_NO_TIME ? core->mark_ms : time_ms;
+        /* with no hole before it, every delete from here on is younger than this very record */
+        bool next = offset == core->mark_offset;
+
+        core->caught_up_ms = next || core->mark_ms == AFF_NO_TIME ? time_ms : core->mark_ms;
         core->mark_offset = -1;
     }
     return true;
