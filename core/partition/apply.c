@@ -111,7 +111,7 @@ enum aff_outcome aff_core_outcome(struct aff_core *core, struct aff_stamp stamp)
                : aff_stamp_same_owner(stamp, core->own) && stamp.seq > core->own.seq ? AFF_OUTCOME_NONE
                                                                                      : AFF_OUTCOME_UNKNOWN;
     if (stamp.epoch > core->cur.epoch)
-        return aff_stamp_same_owner(stamp, core->own) ? AFF_OUTCOME_UNKNOWN : AFF_OUTCOME_NONE;
+        return AFF_OUTCOME_UNKNOWN; /* ours and on its way, or of a successor that was not heard of yet */
     epoch_key(stamp.epoch, stamp.nonce, key);
     if (core->w.store->table_get(core->w.store, AFF_TABLE_EPOCHS, aff_bytes_of(key, sizeof key), &value) != 1 ||
         value.len != EPOCH_VALUE_LEN)
