@@ -130,6 +130,6 @@ enum aff_verdict aff_conditions_decide(const struct aff_read_conditions *conditi
         return AFF_VERDICT_PROCEED;
     if (c->none_match)
         return c->none_match->any || aff_etags_contain(c->none_match, tag) ? AFF_VERDICT_NOT_MODIFIED
-                                                                          : AFF_VERDICT_PROCEED;
+                                                                           : AFF_VERDICT_PROCEED;
     return c->has_modified_since && seconds <= c->modified_since ? AFF_VERDICT_NOT_MODIFIED : AFF_VERDICT_PROCEED;
 }

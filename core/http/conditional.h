@@ -21,8 +21,8 @@ size_t aff_etag_print(struct aff_etag tag, char out[AFF_ETAG_TEXT_MAX]);
 bool aff_etag_parse(aff_bytes text, struct aff_etag *ret_tag);
 
 struct aff_etags {
-    bool any;         /* "*" */
-    unsigned count;   /* of those that can be ours; others match nothing and are left out */
+    bool any;       /* "*" */
+    unsigned count; /* of those that can be ours; others match nothing and are left out */
     struct aff_etag tags[AFF_ETAGS_MAX];
 };
 /*

@@ -28,7 +28,8 @@ static void civil_of(int64_t days, unsigned *ret_year, unsigned *ret_month, unsi
 {
     uint64_t z = (uint64_t)(days + DAYS_TO_1970);
     unsigned era = (unsigned)(z / DAYS_PER_ERA), day_of_era = (unsigned)(z % DAYS_PER_ERA);
-    unsigned year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / (DAYS_PER_ERA - 1)) / 365;
+    unsigned year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / (DAYS_PER_ERA - 1)) /
+                           365;
     unsigned day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     unsigned shifted = (5 * day_of_year + 2) / 153;
     *ret_day = day_of_year - (153 * shifted + 2) / 5 + 1;
@@ -140,8 +141,8 @@ static bool parse_rfc850(const char *at, int64_t now_ms, struct date *date)
 static bool parse_asctime(const char *at, struct date *date)
 {
     return take_text(&at, " ") && take_month(&at, &date->month) && take_text(&at, " ") &&
-           take_number(&at, 2, true, &date->day) && take_text(&at, " ") && take_time(&at, date) && take_text(&at, " ") &&
-           take_number(&at, 4, false, &date->year) && *at == 0;
+           take_number(&at, 2, true, &date->day) && take_text(&at, " ") && take_time(&at, date) &&
+           take_text(&at, " ") && take_number(&at, 4, false, &date->year) && *at == 0;
 }
 
 bool aff_date_parse(aff_bytes text, int64_t now_ms, int64_t *ret_seconds)

@@ -16,37 +16,41 @@ static void wrong(struct aff_guard *guard, const char *what)
 /* Notes where the next part begins when this one ends at `end`: behind a CR LF, which became two NULs. */
 static void expect_behind(struct aff_guard *guard, const char *end)
 {
-    if (end[0] != 0 || end[1] != 0) /* behind any part at least two bytes follow: the head does not end before its empty line */
+    if (end[0] != 0 ||
+        end[1] != 0) /* behind any part at least two bytes follow: the head does not end before its empty line */
         wrong(guard, "a line is folded, holds a NUL, or does not end in CR LF");
     guard->next = end + LINE_END;
 }
 
 /* ---- the request line ---- */
 
-static bool is_target(const char *target, size_t len)
+static bool is_target(aff_bytes target)
 {
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)target[i];
-        if (c <= ' ' || c >= 0x7f || c == '#')
+    const unsigned char *at = target.data;
+    for (size_t i = 0; i < target.len; i++)
+        if (at[i] <= ' ' || at[i] >= 0x7f || at[i] == '#')
             return false;
-    }
-    return len > 0;
+    return target.len > 0;
 }
 
-void aff_guard_begin(struct aff_guard *guard, const char *method, const char *target, size_t target_len,
-                     const char *version)
+void aff_guard_begin(struct aff_guard *guard, aff_bytes target)
 {
-    *guard = (struct aff_guard){ .next = method };
+    *guard = (struct aff_guard){ .target = target };
+    if (!is_target(target))
+        wrong(guard, "the target must be printable ASCII without spaces (percent-encode the rest)");
+}
+
+void aff_guard_line(struct aff_guard *guard, const char *method, const char *version)
+{
+    const char *target = guard->target.data;
     size_t method_len = strnlen(method, METHOD_MAX);
     if (!aff_is_token(aff_bytes_of(method, method_len)) || method_len == METHOD_MAX)
         wrong(guard, "the method is not a token");
     if (target != method + method_len + 1)
         wrong(guard, "the method must be followed by one space");
-    else if (!is_target(target, target_len))
-        wrong(guard, "the target must be printable ASCII without spaces (percent-encode the rest)");
-    else if (version != target + target_len + 1)
+    if (version != target + guard->target.len + 1)
         wrong(guard, "the target must be followed by one space");
-    else if (strncmp(version, "HTTP/1.", 7) != 0 || version[7] < '0' || version[7] > '9' || version[8] != 0)
+    if (strncmp(version, "HTTP/1.", 7) != 0 || version[7] < '0' || version[7] > '9' || version[8] != 0)
         wrong(guard, "the version is not HTTP/1.x");
     if (guard->wrong)
         return;

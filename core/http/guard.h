@@ -29,6 +29,7 @@ enum { AFF_GUARD_FIELDS_MAX = 100 };
 
 struct aff_guard {
     const char *wrong; /* what was found first, in words; NULL: nothing so far */
+    aff_bytes target;  /* only its place counts */
     const char *next;  /* where the next part has to begin */
     unsigned fields, hosts, lengths, codings;
     bool version_1_0;
@@ -36,9 +37,10 @@ struct aff_guard {
     uint64_t content_length; /* of the body; 0 without one; meaningful when `lengths` is 1 */
 };
 
-/* The request line. `target` is where the raw target stood in the buffer, `target_len` its length up to the first NUL. */
-void aff_guard_begin(struct aff_guard *guard, const char *method, const char *target, size_t target_len,
-                     const char *version);
+/* The raw target where it stands in the buffer, up to the first NUL; before it is decoded in place. */
+void aff_guard_begin(struct aff_guard *guard, aff_bytes target);
+/* The rest of the request line. */
+void aff_guard_line(struct aff_guard *guard, const char *method, const char *version);
 /* Each field, in the order of arrival. */
 void aff_guard_field(struct aff_guard *guard, aff_bytes name, aff_bytes value);
 /* `head_end`: behind the empty line that ends the head. NULL when all is well, or what is wrong. */

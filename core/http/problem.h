@@ -15,10 +15,10 @@
 
 struct aff_problem {
     int code;
-    int status;        /* 0: the table's */
-    const char *type;  /* NULL: the table's */
-    const char *title; /* NULL: the table's */
-    aff_bytes detail;  /* any bytes; data NULL: none */
+    int status;           /* 0: the table's */
+    const char *type;     /* NULL: the table's */
+    const char *title;    /* NULL: the table's */
+    aff_bytes detail;     /* any bytes; data NULL: none */
     const char *instance; /* URI reference, NULL: none */
 };
 

@@ -64,7 +64,7 @@ struct aff_http_admin {
 struct aff_http_opts {
     struct aff_loop *loop;
     const struct aff_router *router;
-    struct aff_port *port;  /* the loop's */
+    struct aff_port *port; /* the loop's */
     struct aff_gate *gate;
     struct aff_http_limits limits;
     struct aff_http_admin admin;
@@ -89,9 +89,9 @@ bool aff_http_metrics(struct aff_http *const *https, unsigned count, const struc
 struct aff_listener;
 
 struct aff_listener_opts {
-    const char *host; /* a name or address, without brackets */
-    uint16_t port;    /* 0: any free one */
-    struct aff_loop *loop; /* the one that accepts */
+    const char *host;              /* a name or address, without brackets */
+    uint16_t port;                 /* 0: any free one */
+    struct aff_loop *loop;         /* the one that accepts */
     struct aff_http *const *https; /* of all loops; the array is copied */
     unsigned https_count;
     struct aff_gate *gate;

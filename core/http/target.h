@@ -15,10 +15,10 @@
 enum { AFF_TARGET_SEGMENTS = 4 };
 
 struct aff_target {
-    bool asterisk;   /* "*": the server as a whole (OPTIONS) */
-    aff_bytes path;  /* as it was sent, without the query: "/v1/words/a%2Fb" */
-    aff_bytes query; /* as it was sent, without the '?'; data NULL: there was no '?' */
-    unsigned count;  /* of segments; AFF_TARGET_SEGMENTS + 1: more than fit */
+    bool asterisk;                           /* "*": the server as a whole (OPTIONS) */
+    aff_bytes path;                          /* as it was sent, without the query: "/v1/words/a%2Fb" */
+    aff_bytes query;                         /* as it was sent, without the '?'; data NULL: there was no '?' */
+    unsigned count;                          /* of segments; AFF_TARGET_SEGMENTS + 1: more than fit */
     aff_bytes segments[AFF_TARGET_SEGMENTS]; /* decoded: "v1", "words", "a/b" */
 };
 

@@ -20,9 +20,9 @@
 #define AFF_JSON_DEPTH_MAX 1024
 
 struct aff_json_error {
-    size_t offset; /* of the byte that does not fit, from 0; the text's length when it ended too early */
-    size_t line;   /* from 1; lines end with LF */
-    size_t column; /* in characters, from 1 */
+    size_t offset;     /* of the byte that does not fit, from 0; the text's length when it ended too early */
+    size_t line;       /* from 1; lines end with LF */
+    size_t column;     /* in characters, from 1 */
     char expected[64]; /* "',' or ']'", "a value" */
 };
 

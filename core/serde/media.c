@@ -136,8 +136,7 @@ bool aff_media_parse(aff_bytes text, struct aff_media *ret_media)
 static bool ends_in(aff_bytes text, const char *end)
 {
     size_t length = strlen(end);
-    return text.len > length &&
-           aff_same_word(aff_bytes_of((const char *)text.data + (text.len - length), length), end);
+    return text.len > length && aff_same_word(aff_bytes_of((const char *)text.data + (text.len - length), length), end);
 }
 
 bool aff_media_is_json(const struct aff_media *media)

@@ -18,7 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct strict {
     size_t end; /* of the head */
     unsigned count;
-    size_t name[MHD_HEAD_FIELDS_MAX], name_len[MHD_HEAD_FIELDS_MAX], value[MHD_HEAD_FIELDS_MAX], value_len[MHD_HEAD_FIELDS_MAX];
+    size_t name[MHD_HEAD_FIELDS_MAX], name_len[MHD_HEAD_FIELDS_MAX], value[MHD_HEAD_FIELDS_MAX],
+        value_len[MHD_HEAD_FIELDS_MAX];
     bool chunked, has_length;
     uint64_t length;
 };
@@ -54,7 +55,9 @@ static bool line_end(const char *s, size_t size, size_t *at)
 
 static bool head_end(const char *s, size_t size, size_t *at)
 {
-    static const char odd[][4] = { { 0, 0, '\n', '\n' }, { 0, '\r', '\n', '\n' }, { '\n', 0, 0, '\n' }, { '\n', 0, '\r', '\n' } };
+    static const char odd[][4] = {
+        { 0, 0, '\n', '\n' }, { 0, '\r', '\n', '\n' }, { '\n', 0, 0, '\n' }, { '\n', 0, '\r', '\n' }
+    };
     size_t from = *at;
     if (line_end(s, size, at) && line_end(s, size, at))
         return true;
@@ -184,7 +187,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct strict r;
     if (mhd_head_parse(aff_bytes_of(data, size), &head)) {
         struct aff_guard guard;
-        aff_guard_begin(&guard, head.method, head.target, head.target_len, head.version);
+        aff_guard_begin(&guard, aff_bytes_of(head.target, head.target_len));
+        aff_guard_line(&guard, head.method, head.version);
         for (unsigned i = 0; i < head.count; i++)
             aff_guard_field(&guard, head.names[i], head.values[i]);
         const char *wrong = aff_guard_end(&guard, head.end);

@@ -172,7 +172,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct aff_json_error error;
     bool ours = aff_json_check(aff_bytes_of(data ? data : (const uint8_t *)"", size), DEPTH, &error) == 0;
     if (ours != grammar) {
-        (void)fprintf(stderr, "the validator says %s, the grammar says %s\n", ours ? "yes" : "no", grammar ? "yes" : "no");
+        (void)fprintf(stderr, "the validator says %s, the grammar says %s\n", ours ? "yes" : "no",
+                      grammar ? "yes" : "no");
         abort();
     }
     if (!ours && (error.offset > size || error.line == 0 || error.column == 0 || !error.expected[0]))

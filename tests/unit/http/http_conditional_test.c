@@ -1,13 +1,13 @@
 /* Entity tags, HTTP dates, and the conditions of reads. */
 #include "http/conditional.h"
 
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include <cmocka.h>
 
 static const struct aff_etag mine = { 0x0badcafe, 7, 88213 };
 
@@ -31,9 +31,22 @@ static void prints_a_tag_and_reads_it_again(void **state)
 static void other_tags_are_not_ours(void **state)
 {
     (void)state;
-    const char *others[] = { "", "x", "0badcafe-7", "0badcafe-7-", "0badcafe--1", "0BADCAFE-7-1", "0badcaf-7-11", "0badcafe-07-1",
-                             "0badcafe-7-01", "0badcafe-7- 1", "0badcafe-7-1 ", "0badcafe-7--1", "0badcafe-4294967296-1",
-                             "0badcafe-7-9223372036854775808", "0badcafe-7-1-1", "0badcafe_7-1x" };
+    const char *others[] = { "",
+                             "x",
+                             "0badcafe-7",
+                             "0badcafe-7-",
+                             "0badcafe--1",
+                             "0BADCAFE-7-1",
+                             "0badcaf-7-11",
+                             "0badcafe-07-1",
+                             "0badcafe-7-01",
+                             "0badcafe-7- 1",
+                             "0badcafe-7-1 ",
+                             "0badcafe-7--1",
+                             "0badcafe-4294967296-1",
+                             "0badcafe-7-9223372036854775808",
+                             "0badcafe-7-1-1",
+                             "0badcafe_7-1x" };
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         struct aff_etag tag;
         if (aff_etag_parse(aff_str(others[i]), &tag))
@@ -82,7 +95,8 @@ static void a_star_stands_alone(void **state)
 static void what_is_no_list_of_tags_is_refused(void **state)
 {
     (void)state;
-    const char *wrong[] = { "", " ", ",", "abc", "\"abc", "abc\"", "\"a\" \"b\"", "\"a\";\"b\"", "w/\"a\"", "W/ \"a\"", "W/", "W" };
+    const char *wrong[] = { "",        " ",        ",",  "abc", "\"abc", "abc\"", "\"a\" \"b\"", "\"a\";\"b\"",
+                            "w/\"a\"", "W/ \"a\"", "W/", "W" };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct aff_etags tags;
         if (parse(wrong[i], true, &tags) != AFF_EINVAL)
@@ -140,8 +154,8 @@ static void reads_the_three_forms(void **state)
 {
     (void)state;
     const int64_t now = INT64_C(1795300000000); /* 2026 */
-    const char *same[] = { "Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994",
-                           " Sun, 06 Nov 1994 08:49:37 GMT " };
+    const char *same[] = { "Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT",
+                           "Sun Nov  6 08:49:37 1994", " Sun, 06 Nov 1994 08:49:37 GMT " };
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
         int64_t seconds = 0;
         assert_true(aff_date_parse(aff_str(same[i]), now, &seconds));
@@ -150,8 +164,15 @@ static void reads_the_three_forms(void **state)
     int64_t seconds;
     assert_true(aff_date_parse(aff_str("Friday, 01-Jan-27 00:00:00 GMT"), now, &seconds));
     assert_int_equal(seconds, INT64_C(1798761600));
-    const char *wrong[] = { "", "now", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 CET", "Sun, 32 Nov 1994 08:49:37 GMT",
-                            "Sun, 06 Nov 1994 24:49:37 GMT", "Sun, 6 Nov 1994 08:49:37 GMT", "Sun, 06 nov 1994 08:49:37 GMT", "1994",
+    const char *wrong[] = { "",
+                            "now",
+                            "Sun, 06 Nov 1994 08:49:37",
+                            "Sun, 06 Nov 1994 08:49:37 CET",
+                            "Sun, 32 Nov 1994 08:49:37 GMT",
+                            "Sun, 06 Nov 1994 24:49:37 GMT",
+                            "Sun, 6 Nov 1994 08:49:37 GMT",
+                            "Sun, 06 nov 1994 08:49:37 GMT",
+                            "1994",
                             "Sun, 06 Nov 1994 08:49:37 GMT trailing words that are long" };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         if (aff_date_parse(aff_str(wrong[i]), now, &seconds))
@@ -164,7 +185,8 @@ static void decides_reads_in_the_order_of_the_rfc(void **state)
 {
     (void)state;
     const struct aff_etag other = { 1, 2, 3 };
-    struct aff_etags match = { .count = 1, .tags = { mine } }, no_match = { .count = 1, .tags = { other } }, any = { .any = true };
+    struct aff_etags match = { .count = 1, .tags = { mine } }, no_match = { .count = 1, .tags = { other } },
+                     any = { .any = true };
     const struct {
         const char *what;
         struct aff_read_conditions conditions;
@@ -185,11 +207,18 @@ static void decides_reads_in_the_order_of_the_rfc(void **state)
         { "modified since: no", { .has_modified_since = true, .modified_since = 10 }, true, AFF_VERDICT_NOT_MODIFIED },
         { "modified since: yes", { .has_modified_since = true, .modified_since = 9 }, true, AFF_VERDICT_PROCEED },
         { "If-None-Match outweighs modified since",
-          { .none_match = &no_match, .has_modified_since = true, .modified_since = 10 }, true, AFF_VERDICT_PROCEED },
+          { .none_match = &no_match, .has_modified_since = true, .modified_since = 10 },
+          true,
+          AFF_VERDICT_PROCEED },
         { "unmodified since: no", { .has_unmodified_since = true, .unmodified_since = 9 }, true, AFF_VERDICT_FAILED },
-        { "unmodified since: yes", { .has_unmodified_since = true, .unmodified_since = 10 }, true, AFF_VERDICT_PROCEED },
+        { "unmodified since: yes",
+          { .has_unmodified_since = true, .unmodified_since = 10 },
+          true,
+          AFF_VERDICT_PROCEED },
         { "If-Match outweighs unmodified since",
-          { .match = &match, .has_unmodified_since = true, .unmodified_since = 9 }, true, AFF_VERDICT_PROCEED },
+          { .match = &match, .has_unmodified_since = true, .unmodified_since = 9 },
+          true,
+          AFF_VERDICT_PROCEED },
         { "If-Match before If-None-Match", { .match = &no_match, .none_match = &match }, true, AFF_VERDICT_FAILED },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)

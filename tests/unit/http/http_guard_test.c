@@ -2,14 +2,17 @@
 #include "http/guard.h"
 #include "lib/mhd_head.h"
 
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
-#define T(literal) { literal, sizeof(literal) - 1 }
+#define T(literal)                                                                                                     \
+    {                                                                                                                  \
+        literal, sizeof(literal) - 1                                                                                   \
+    }
 
 /* NULL when the guard lets the head pass. */
 static const char *guarded(aff_bytes raw, struct aff_guard *ret_guard)
@@ -17,7 +20,8 @@ static const char *guarded(aff_bytes raw, struct aff_guard *ret_guard)
     struct mhd_head head;
     if (!mhd_head_parse(raw, &head))
         fail_msg("libmicrohttpd would refuse this by itself: %.*s", (int)raw.len, (const char *)raw.data);
-    aff_guard_begin(ret_guard, head.method, head.target, head.target_len, head.version);
+    aff_guard_begin(ret_guard, aff_bytes_of(head.target, head.target_len));
+    aff_guard_line(ret_guard, head.method, head.version);
     for (unsigned i = 0; i < head.count; i++)
         aff_guard_field(ret_guard, head.names[i], head.values[i]);
     const char *wrong = aff_guard_end(ret_guard, head.end);
@@ -89,7 +93,8 @@ static const struct {
       "Transfer-Encoding came twice" },
     { T("PUT / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"), "Transfer-Encoding came with HTTP/1.0" },
     /* names */
-    { T("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length : 3\r\n\r\n"), "the name of a field is not a token right before its colon" },
+    { T("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length : 3\r\n\r\n"),
+      "the name of a field is not a token right before its colon" },
     { T("PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding\t: chunked\r\n\r\n"),
       "the name of a field is not a token right before its colon" },
     { T("GET / HTTP/1.1\r\n Host: x\r\n\r\n"), "the name of a field is not a token right before its colon" },
@@ -169,7 +174,8 @@ static void finds_a_nul_anywhere(void **state)
         struct mhd_head parsed;
         struct aff_guard guard;
         if (mhd_head_parse(aff_bytes_of(copy, sizeof head - 1), &parsed)) {
-            aff_guard_begin(&guard, parsed.method, parsed.target, parsed.target_len, parsed.version);
+            aff_guard_begin(&guard, aff_bytes_of(parsed.target, parsed.target_len));
+            aff_guard_line(&guard, parsed.method, parsed.version);
             for (unsigned k = 0; k < parsed.count; k++)
                 aff_guard_field(&guard, parsed.names[k], parsed.values[k]);
             if (!aff_guard_end(&guard, parsed.end))

@@ -1,10 +1,10 @@
 /* Prefer, lifetimes, event times, consistency, Idempotency-Key, traceparent. */
 #include "http/negotiate.h"
 
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 static void the_first_return_preference_counts(void **state)
 {
@@ -36,14 +36,15 @@ static void a_lifetime_has_a_unit(void **state)
     static const struct {
         const char *text;
         int64_t ms;
-    } fine[] = { { "1ms", 1 }, { "30s", 30000 }, { " 15m ", 900000 }, { "12h", 43200000 }, { "7d", 604800000 },
-                 { "36500d", INT64_C(3153600000000) } };
+    } fine[] = { { "1ms", 1 },        { "30s", 30000 },    { " 15m ", 900000 },
+                 { "12h", 43200000 }, { "7d", 604800000 }, { "36500d", INT64_C(3153600000000) } };
     for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
         int64_t ms = 0;
         assert_true(aff_ttl_parse(aff_str(fine[i].text), &ms));
         assert_int_equal(ms, fine[i].ms);
     }
-    const char *wrong[] = { "", "30", "s", "0s", "-1s", "1.5s", "01s", "1 s", "1S", "1w", "36501d", "99999999999999999999s" };
+    const char *wrong[] = { "",    "30",  "s",  "0s", "-1s",    "1.5s",
+                            "01s", "1 s", "1S", "1w", "36501d", "99999999999999999999s" };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         int64_t ms;
         if (aff_ttl_parse(aff_str(wrong[i]), &ms))

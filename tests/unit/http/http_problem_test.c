@@ -2,12 +2,12 @@
 #include "http/problem.h"
 #include "serde/json.h"
 
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 static void assert_printed(const struct aff_problem *problem, const char *text)
 {
@@ -30,18 +30,22 @@ static void detail_and_instance_are_quoted(void **state)
 {
     (void)state;
     struct aff_problem problem = { .code = AFF_EINVAL, .detail = aff_str("a \"b\"\n\xff"), .instance = "/outcome/x-1" };
-    assert_printed(&problem, "{\"type\":\"https://affinity.dev/problems/bad-request\",\"title\":\"The request is not valid\","
-                             "\"status\":400,\"detail\":\"a \\\"b\\\"\\n\xef\xbf\xbd\",\"instance\":\"/outcome/x-1\"}\n");
+    assert_printed(&problem,
+                   "{\"type\":\"https://affinity.dev/problems/bad-request\",\"title\":\"The request is not valid\","
+                   "\"status\":400,\"detail\":\"a \\\"b\\\"\\n\xef\xbf\xbd\",\"instance\":\"/outcome/x-1\"}\n");
 }
 
 static void a_commands_failure_brings_its_own(void **state)
 {
     (void)state;
-    struct aff_problem problem = {
-        .code = AFF_EREFUSED, .status = 409, .type = "insufficient-funds", .title = "Not enough money", .detail = aff_str("")
-    };
-    assert_printed(&problem, "{\"type\":\"https://affinity.dev/problems/insufficient-funds\",\"title\":\"Not enough money\","
-                             "\"status\":409,\"detail\":\"\"}\n");
+    struct aff_problem problem = { .code = AFF_EREFUSED,
+                                   .status = 409,
+                                   .type = "insufficient-funds",
+                                   .title = "Not enough money",
+                                   .detail = aff_str("") };
+    assert_printed(&problem,
+                   "{\"type\":\"https://affinity.dev/problems/insufficient-funds\",\"title\":\"Not enough money\","
+                   "\"status\":409,\"detail\":\"\"}\n");
 }
 
 static void every_problem_of_the_table_is_json(void **state)

@@ -1,12 +1,12 @@
 /* Request targets: segments, escapes, queries, keys. */
 #include "http/target.h"
 
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 static struct aff_target parse(const char *raw)
 {
@@ -101,7 +101,8 @@ static void takes_the_asterisk(void **state)
 static void refuses_bad_escapes_and_bad_forms(void **state)
 {
     (void)state;
-    const char *wrong[] = { "/a%", "/a%4", "/a%zz", "/a%4g/b", "/%%41", "", "a/b", "**", "?a", "example.com:80", "ftp://a/b" };
+    const char *wrong[] = { "/a%", "/a%4", "/a%zz", "/a%4g/b",        "/%%41",    "",
+                            "a/b", "**",   "?a",    "example.com:80", "ftp://a/b" };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         char room[64];
         struct aff_target target;

@@ -1,15 +1,18 @@
 /* The JSON validator: what RFC 8259 takes, what it does not, and where the text goes wrong. */
 #include "serde/json.h"
 
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 /* A literal with its length, so that NUL can stand inside. */
-#define T(literal) { literal, sizeof(literal) - 1 }
+#define T(literal)                                                                                                     \
+    {                                                                                                                  \
+        literal, sizeof(literal) - 1                                                                                   \
+    }
 
 struct text {
     const char *data;
@@ -18,28 +21,87 @@ struct text {
 
 static const struct text taken[] = {
     /* structure */
-    T("{}"), T("[]"), T("[[]]"), T("[{}]"), T("{\"a\":{}}"), T("[[],[[]],{}]"), T("[1,2]"), T("[ 1 , 2 ]"), T("[null]"),
-    T("{\"a\":1,\"b\":2}"), T("{ \"a\" : [ ] }"), T("[[1],[2],[3]]"), T("{\"a\":{\"b\":{\"c\":[]}}}"), T("[{},{}]"),
+    T("{}"),
+    T("[]"),
+    T("[[]]"),
+    T("[{}]"),
+    T("{\"a\":{}}"),
+    T("[[],[[]],{}]"),
+    T("[1,2]"),
+    T("[ 1 , 2 ]"),
+    T("[null]"),
+    T("{\"a\":1,\"b\":2}"),
+    T("{ \"a\" : [ ] }"),
+    T("[[1],[2],[3]]"),
+    T("{\"a\":{\"b\":{\"c\":[]}}}"),
+    T("[{},{}]"),
     T("{\"a\":[1,{\"b\":2}],\"c\":{}}"),
     /* space */
-    T(" \t\r\n[]\n \r\t"), T("[\n]"), T("{\n}"), T("1 "), T(" 1"),
+    T(" \t\r\n[]\n \r\t"),
+    T("[\n]"),
+    T("{\n}"),
+    T("1 "),
+    T(" 1"),
     /* any value alone */
-    T("null"), T("true"), T("false"), T("0"), T("\"\""), T("-0"), T("\"a\""),
+    T("null"),
+    T("true"),
+    T("false"),
+    T("0"),
+    T("\"\""),
+    T("-0"),
+    T("\"a\""),
     /* names: empty, repeated, escaped */
-    T("{\"\":0}"), T("{\"a\":1,\"a\":2}"), T("{\"\\u0061\":1,\"a\":1}"), T("{\"foo\\u0000bar\":42}"),
+    T("{\"\":0}"),
+    T("{\"a\":1,\"a\":2}"),
+    T("{\"\\u0061\":1,\"a\":1}"),
+    T("{\"foo\\u0000bar\":42}"),
     /* numbers of any size */
-    T("-1"), T("10"), T("1.5"), T("0.5"), T("-0.1"), T("0e0"), T("0E+1"), T("1e-2"), T("1.5e300"), T("1e400"), T("-1e+9999"),
-    T("123456789012345678901234567890"), T("0.000000000000000000000000000000001"), T("[0,-0,0.0,0e1]"), T("1E22"), T("1e00"),
+    T("-1"),
+    T("10"),
+    T("1.5"),
+    T("0.5"),
+    T("-0.1"),
+    T("0e0"),
+    T("0E+1"),
+    T("1e-2"),
+    T("1.5e300"),
+    T("1e400"),
+    T("-1e+9999"),
+    T("123456789012345678901234567890"),
+    T("0.000000000000000000000000000000001"),
+    T("[0,-0,0.0,0e1]"),
+    T("1E22"),
+    T("1e00"),
     /* escapes */
-    T("\"\\\"\\\\\\/\\b\\f\\n\\r\\t\""), T("\"\\u0000\""), T("\"\\uD83D\\uDE00\""), T("\"\\uabcd\\uABCD\""),
+    T("\"\\\"\\\\\\/\\b\\f\\n\\r\\t\""),
+    T("\"\\u0000\""),
+    T("\"\\uD83D\\uDE00\""),
+    T("\"\\uabcd\\uABCD\""),
     /* a lone surrogate as an escape: the grammar takes it, and so do we */
-    T("\"\\uD800\""), T("\"\\uDC00\\uD800\""), T("\"\\uDFAA\""), T("\"\\uD800\\n\""),
+    T("\"\\uD800\""),
+    T("\"\\uDC00\\uD800\""),
+    T("\"\\uDFAA\""),
+    T("\"\\uD800\\n\""),
     /* UTF-8 of every length, at its limits; DEL and noncharacters are characters */
-    T("\"\x7f\""), T("\"\xc2\x80\""), T("\"\xdf\xbf\""), T("\"\xe0\xa0\x80\""), T("\"\xed\x9f\xbf\""), T("\"\xee\x80\x80\""),
-    T("\"\xef\xbf\xbf\""), T("\"\xf0\x90\x80\x80\""), T("\"\xf4\x8f\xbf\xbf\""), T("\"\xe2\x82\xac \xf0\x9f\x98\x80\""),
-    T("\"\xe2\x80\xa8\xe2\x80\xa9\""), T("\"\xef\xbb\xbf\""), T("{\"\xc3\xa9\":\"\xc3\xa9\"}"),
+    T("\"\x7f\""),
+    T("\"\xc2\x80\""),
+    T("\"\xdf\xbf\""),
+    T("\"\xe0\xa0\x80\""),
+    T("\"\xed\x9f\xbf\""),
+    T("\"\xee\x80\x80\""),
+    T("\"\xef\xbf\xbf\""),
+    T("\"\xf0\x90\x80\x80\""),
+    T("\"\xf4\x8f\xbf\xbf\""),
+    T("\"\xe2\x82\xac \xf0\x9f\x98\x80\""),
+    T("\"\xe2\x80\xa8\xe2\x80\xa9\""),
+    T("\"\xef\xbb\xbf\""),
+    T("{\"\xc3\xa9\":\"\xc3\xa9\"}"),
     /* strings around the eight bytes that are looked at together */
-    T("\"1234567\""), T("\"12345678\""), T("\"123456789\""), T("\"1234567\xc3\xa9\""), T("\"12345678\\n12345678\""),
+    T("\"1234567\""),
+    T("\"12345678\""),
+    T("\"123456789\""),
+    T("\"1234567\xc3\xa9\""),
+    T("\"12345678\\n12345678\""),
 };
 
 static void takes_what_the_grammar_takes(void **state)
@@ -48,7 +110,8 @@ static void takes_what_the_grammar_takes(void **state)
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
         struct aff_json_error error = { 0 };
         if (aff_json_check(aff_bytes_of(taken[i].data, taken[i].len), 128, &error) != 0)
-            fail_msg("text %zu <%s> was refused at byte %zu: expected %s", i, taken[i].data, error.offset, error.expected);
+            fail_msg("text %zu <%s> was refused at byte %zu: expected %s", i, taken[i].data, error.offset,
+                     error.expected);
     }
 }
 
@@ -150,7 +213,9 @@ static const struct {
     /* space that is none */
     { T("[\f]"), 1, "a value" },
     { T("\v1"), 0, "a value" },
-    { T("\xc2\xa0" "1"), 0, "a value" },
+    { T("\xc2\xa0"
+        "1"),
+      0, "a value" },
     { T("[\xe2\x81\xa0]"), 1, "a value" },
     /* not UTF-8 */
     { T("\"\x80\""), 1, "UTF-8" },

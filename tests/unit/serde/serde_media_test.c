@@ -1,10 +1,10 @@
 /* Media types: Content-Type and Accept. */
 #include "serde/media.h"
 
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 static void assert_view(aff_bytes view, const char *text)
 {
@@ -38,9 +38,22 @@ static void takes_a_media_type_apart(void **state)
 static void refuses_what_is_no_media_type(void **state)
 {
     (void)state;
-    const char *wrong[] = { "", " ", "json", "/json", "text/", "text//plain", "text /plain", "text/plain x", "text/plain; a",
-                            "text/plain; a=", "text/plain; a=\"b", "text/plain; =b", "text/plain, text/html", "text/pl(ain",
-                            "text/plain; a=b c", "text/plain; a=\"\\" };
+    const char *wrong[] = { "",
+                            " ",
+                            "json",
+                            "/json",
+                            "text/",
+                            "text//plain",
+                            "text /plain",
+                            "text/plain x",
+                            "text/plain; a",
+                            "text/plain; a=",
+                            "text/plain; a=\"b",
+                            "text/plain; =b",
+                            "text/plain, text/html",
+                            "text/pl(ain",
+                            "text/plain; a=b c",
+                            "text/plain; a=\"\\" };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct aff_media media;
         if (aff_media_parse(aff_str(wrong[i]), &media))

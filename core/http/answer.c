@@ -1,0 +1,120 @@
+/*
+ * answer.c - responses. A value is copied once, from the store's pages into the response.
+ */
+#include "http/inner.h"
+
+#include "http/digits.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+static void take(struct aff_exchange *x, int status, struct MHD_Response *response, uint64_t length)
+{
+    assert(!x->response);
+    x->response = response;
+    x->status = status;
+    x->response_len = length;
+    x->failed = response == NULL;
+}
+
+void aff_answer(struct aff_exchange *x, int status, aff_bytes body)
+{
+    void *data = (void *)(uintptr_t)body.data; /* it is only read: libmicrohttpd has no const here */
+    take(x, status, MHD_create_response_from_buffer(body.len, data, MHD_RESPMEM_MUST_COPY), body.len);
+}
+
+static ssize_t no_body(void *self, uint64_t at, char *to, size_t max)
+{
+    (void)self;
+    (void)at;
+    (void)to;
+    (void)max;
+    return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+void aff_answer_bodiless(struct aff_exchange *x, int status, uint64_t length)
+{
+    assert(x->method == AFF_HEAD || status == 304);
+    take(x, status, MHD_create_response_from_callback(length, 1, no_body, NULL, NULL), 0);
+}
+
+/* A header that cannot be added (no memory, or bytes that none may have) is left out. */
+void aff_answer_header(struct aff_exchange *x, const char *name, const char *value)
+{
+    if (x->response)
+        (void)MHD_add_response_header(x->response, name, value);
+}
+
+void aff_answer_header_bytes(struct aff_exchange *x, const char *name, aff_bytes value)
+{
+    char text[AFF_TYPE_MAX + 1];
+    if (value.len > AFF_TYPE_MAX)
+        return;
+    memcpy(text, value.data, value.len);
+    text[value.len] = 0;
+    aff_answer_header(x, name, text);
+}
+
+void aff_answer_etag(struct aff_exchange *x, struct aff_etag tag)
+{
+    char text[AFF_ETAG_TEXT_MAX];
+    (void)aff_etag_print(tag, text);
+    aff_answer_header(x, "ETag", text);
+}
+
+void aff_answer_position(struct aff_exchange *x, uint32_t partition, int64_t offset)
+{
+    char text[48], *at = aff_put_decimal(text, partition);
+    *at++ = ':';
+    at = aff_put_decimal(at, (uint64_t)offset);
+    *at = 0;
+    aff_answer_header(x, "Affinity-Position", text);
+}
+
+/* ---- problems ---- */
+
+void aff_answer_problem(struct aff_exchange *x, const struct aff_problem *problem)
+{
+    struct aff_buf body;
+    int status = aff_problem_status(problem);
+    aff_buf_init(&body);
+    if (!aff_problem_print(problem, &body)) {
+        x->failed = true;
+        aff_buf_fini(&body);
+        return;
+    }
+    aff_answer(x, status, aff_buf_view(&body));
+    aff_buf_fini(&body);
+    aff_answer_header(x, "Content-Type", AFF_PROBLEM_MEDIA);
+    if (status == 503) {
+        aff_answer_header(x, "Retry-After", "1");
+        aff_answer_header(x, "Affinity-Outcome", "not-applied");
+    } else if (problem->code == AFF_EUNKNOWN) {
+        aff_answer_header(x, "Affinity-Outcome", "unknown");
+    } else if (problem->code == AFF_EMETHOD && x->route) {
+        char allow[64];
+        aff_route_allow(x, allow, sizeof allow);
+        aff_answer_header(x, "Allow", allow);
+    }
+}
+
+void aff_answer_code(struct aff_exchange *x, int code, const char *detail)
+{
+    struct aff_problem problem = { .code = code, .detail = aff_str(detail) };
+    aff_answer_problem(x, &problem);
+}
+
+void aff_answer_refused(struct aff_exchange *x)
+{
+    aff_answer_code(x, x->refused, x->detail[0] ? x->detail : NULL);
+    if (x->refused == AFF_EFRAMING)
+        aff_answer_header(x, "Connection", "close");
+}
+
+void aff_answer_options(struct aff_exchange *x)
+{
+    char allow[64];
+    aff_route_allow(x, allow, sizeof allow);
+    aff_answer(x, 204, aff_str(""));
+    aff_answer_header(x, "Allow", allow);
+}

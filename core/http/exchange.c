@@ -1,0 +1,525 @@
+/*
+ * exchange.c - a request from its request line to its answer.
+ *
+ *   HEAD ── first call of the handler ──> BODY ── last call ──> WAITING ── the partition has answered ──> ANSWERED
+ *    │        guard, headers, route,       │       verb->run()     ^  │
+ *    │        verb->check()                │                       └──┘ called again in every run of the daemon
+ *    └─ refused at once, and closed        └─ refused: discarded to its end, then answered; or answered without a call
+ *
+ * The exchange holds everything that a call needs, because libmicrohttpd forgets a request when its client goes away, and the
+ * call does not. It is freed when both are done with it.
+ *
+ * Answers are made outside the handler when a partition answers (its reply lives no longer than that), and queued in it.
+ */
+#include "http/inner.h"
+
+#include "base/alloc.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    POOL_MAX = 256,
+    DISCARD_MAX = 65536, /* a refused body up to this length is read, so that the connection can be kept */
+    CHARGE_STEP = 65536, /* of a body whose length is not known */
+    WAITING_MAX = 2000,  /* handlers that are called in every run */
+    SUSPEND_AFTER_MS = 50,
+    OVERDUE_MS = 2000, /* how much later than the partition's deadline we answer ourselves */
+};
+
+/* ---- life ---- */
+
+static struct aff_exchange *take_pooled(struct aff_http *http)
+{
+    struct aff_list *link = aff_list_take(&http->pool);
+    if (!link)
+        return aff_xcalloc(1, sizeof(struct aff_exchange));
+    http->pooled--;
+    return aff_container_of(link, struct aff_exchange, link);
+}
+
+/* Everything but the large arrays, whose contents are only looked at as far as something else says. */
+static void clear(struct aff_exchange *x)
+{
+    x->away = x->ready = x->suspended = x->discards = x->failed = x->overdue = x->is_json = x->writes = false;
+    x->state = AFF_EXCHANGE_HEAD;
+    x->route = NULL;
+    x->verb = NULL;
+    x->space = NULL;
+    x->command = NULL;
+    x->key = (aff_bytes){ NULL, 0 };
+    x->prefer = AFF_RETURN_DEFAULT;
+    x->match.any = x->none_match.any = false;
+    x->match.count = x->none_match.count = 0;
+    x->charged = x->body_max = 0;
+    x->op.command.state = NULL;
+    x->answer = x->resume = NULL;
+    x->refused = x->status = 0;
+    x->response = NULL;
+    aff_headers_init(&x->headers);
+    aff_buf_init(&x->body);
+}
+
+static void keep_target(struct aff_exchange *x, const char *target)
+{
+    x->raw_len = strlen(target);
+    x->raw = x->raw_inline;
+    aff_guard_begin(&x->guard, aff_bytes_of(target, x->raw_len));
+    if (x->raw_len > x->http->opts.limits.target) {
+        aff_refuse(x, AFF_EURITOOLONG, "the request target has more than %llu bytes",
+                   (unsigned long long)x->http->opts.limits.target);
+        return;
+    }
+    if (x->raw_len > AFF_TARGET_INLINE)
+        x->raw = malloc(2 * x->raw_len);
+    if (x->raw)
+        memcpy(x->raw, target, x->raw_len);
+    else
+        aff_refuse(x, AFF_ENOMEM, "no memory for the request target");
+}
+
+struct aff_exchange *aff_exchange_new(struct aff_http *http, struct aff_conn *conn, struct MHD_Connection *mhd,
+                                      const char *target)
+{
+    struct aff_exchange *x = take_pooled(http);
+    clear(x);
+    x->http = http;
+    x->conn = conn;
+    x->mhd = mhd;
+    aff_list_append(&http->exchanges, &x->link);
+    keep_target(x, target);
+    return x;
+}
+
+static void release_memory(struct aff_exchange *x)
+{
+    if (x->raw != x->raw_inline)
+        free(x->raw);
+    x->raw = NULL;
+    if (x->response)
+        MHD_destroy_response(x->response);
+    x->response = NULL;
+    aff_headers_fini(&x->headers);
+    aff_headers_init(&x->headers);
+    aff_command_fini(&x->op);
+    aff_buf_fini(&x->body);
+    aff_buf_init(&x->body);
+    if (x->charged)
+        aff_gate_give(x->http->opts.gate, x->charged);
+    x->charged = 0;
+}
+
+void aff_exchange_free(struct aff_exchange *x)
+{
+    release_memory(x);
+    aff_list_remove(&x->link);
+    free(x);
+}
+
+static void recycle(struct aff_exchange *x)
+{
+    struct aff_http *http = x->http;
+    if (http->pooled >= POOL_MAX) {
+        aff_exchange_free(x);
+        return;
+    }
+    release_memory(x);
+    aff_list_remove(&x->link);
+    aff_list_append(&http->pool, &x->link);
+    http->pooled++;
+}
+
+static void stop_waiting(struct aff_exchange *x)
+{
+    if (x->state == AFF_EXCHANGE_WAITING && !x->suspended)
+        x->http->waiting--;
+}
+
+void aff_exchange_over(struct aff_exchange *x, bool answered)
+{
+    if (!answered && !x->conn->doomed && x->state != AFF_EXCHANGE_HEAD)
+        aff_count(&x->http->stats.gone);
+    stop_waiting(x);
+    x->state = AFF_EXCHANGE_ANSWERED;
+    x->conn = NULL;
+    x->mhd = NULL;
+    if (!x->away)
+        recycle(x);
+}
+
+/* ---- refusing ---- */
+
+void aff_refuse(struct aff_exchange *x, int code, const char *format, ...)
+{
+    va_list args;
+    if (x->refused)
+        return;
+    x->refused = code;
+    va_start(args, format);
+    (void)vsnprintf(x->detail, sizeof x->detail, format, args);
+    va_end(args);
+}
+
+/* ---- answering ---- */
+
+/* Gives a response that is there to libmicrohttpd. */
+static enum MHD_Result flush(struct aff_exchange *x)
+{
+    struct aff_http *http = x->http;
+    if (x->failed)
+        return MHD_NO;
+    if (!x->response)
+        return MHD_YES;
+    stop_waiting(x);
+    x->state = AFF_EXCHANGE_ANSWERED;
+    http->progress++;
+    aff_stats_request(&http->stats, x->route ? x->route->name : AFF_ROUTE_NONE, x->status);
+    if (http->draining)
+        aff_answer_header(x, "Connection", "close");
+    enum MHD_Result queued = MHD_queue_response(x->mhd, (unsigned)x->status, x->response);
+    MHD_destroy_response(x->response);
+    x->response = NULL;
+    uint64_t rate = http->opts.limits.body_min_rate;
+    aff_conn_enter(x->conn, AFF_PHASE_SENDING,
+                   http->opts.limits.idle_timeout_ms + (int64_t)(rate ? x->response_len * 1000 / rate : 0));
+    return queued;
+}
+
+static enum MHD_Result answer_refused(struct aff_exchange *x)
+{
+    aff_answer_refused(x);
+    return flush(x);
+}
+
+/* ---- the head ---- */
+
+static enum MHD_Result collect_field(void *self, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                                     const char *value, size_t value_len)
+{
+    struct aff_exchange *x = self;
+    aff_bytes field = aff_bytes_of(name, name_len), content = aff_bytes_of(value, value_len);
+    (void)kind;
+    aff_guard_field(&x->guard, field, content);
+    if (!x->guard.wrong)
+        aff_headers_add(&x->headers, field, content);
+    return MHD_YES;
+}
+
+/* False: its framing is in doubt. */
+static bool read_head(struct aff_exchange *x, const char *method, const char *version)
+{
+    size_t size = MHD_get_connection_info(x->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)->header_size;
+    const struct aff_http_limits *limits = &x->http->opts.limits;
+    aff_guard_line(&x->guard, method, version);
+    (void)MHD_get_connection_values_n(x->mhd, MHD_HEADER_KIND, collect_field, x);
+    const char *wrong = aff_guard_end(&x->guard, method + size);
+    if (wrong) {
+        aff_count(&x->http->stats.bad_framing);
+        x->refused = 0; /* this reason goes before any other */
+        aff_refuse(x, AFF_EFRAMING, "%s", wrong);
+        return false;
+    }
+    if (size > limits->head || x->guard.fields > AFF_GUARD_FIELDS_MAX)
+        aff_refuse(x, AFF_EHEADERS, "the head of the request has more than %llu bytes or %d fields",
+                   (unsigned long long)limits->head, AFF_GUARD_FIELDS_MAX);
+    if (x->headers.no_memory)
+        aff_refuse(x, AFF_ENOMEM, "no memory for the header fields");
+    if (x->headers.twice)
+        aff_refuse(x, AFF_EINVAL, "%s came twice", x->headers.twice);
+    return true;
+}
+
+static void find_verb(struct aff_exchange *x, const char *method)
+{
+    const char *what = NULL;
+    x->method = aff_method_of(method);
+    if (aff_refused(x))
+        return;
+    if (aff_target_parse(aff_bytes_of(x->raw, x->raw_len), x->raw + x->raw_len, &x->target, &what) != 0)
+        aff_refuse(x, AFF_EINVAL, "%s", what);
+    else
+        aff_route(x);
+    if (!aff_refused(x) && x->verb && x->verb->check)
+        x->verb->check(x);
+}
+
+static bool has_body(const struct aff_exchange *x)
+{
+    return x->guard.chunked || x->guard.content_length > 0;
+}
+
+/* Takes the budget for a body of known length. */
+static void admit_body(struct aff_exchange *x)
+{
+    uint64_t length = x->guard.content_length;
+    x->discards = aff_refused(x) || !x->verb || !x->verb->takes_body;
+    if (x->discards) {
+        if (x->guard.chunked || length > DISCARD_MAX)
+            aff_refuse(x, AFF_ETOOLARGE, "the request takes no body");
+        return;
+    }
+    if (length > x->body_max) {
+        aff_refuse(x, AFF_ETOOLARGE, "the body has %llu bytes; here it may have %llu", (unsigned long long)length,
+                   (unsigned long long)x->body_max);
+    } else if (length > 0) {
+        if (!aff_gate_take(x->http->opts.gate, length))
+            aff_refuse(x, AFF_EQUEUEFULL, "the server holds as many bytes of request bodies as it may");
+        else if ((x->charged = length, !aff_buf_reserve(&x->body, (size_t)length)))
+            aff_refuse(x, AFF_ENOMEM, "no memory for the body");
+    }
+    x->discards = aff_refused(x);
+}
+
+/* A refused body that is short is read to its end; otherwise the answer goes out at once and the connection is closed. */
+static bool refuses_now(const struct aff_exchange *x)
+{
+    if (!has_body(x))
+        return false;
+    return x->guard.chunked || x->guard.content_length > DISCARD_MAX || aff_headers_have(&x->headers, AFF_FIELD_EXPECT);
+}
+
+/* When the body must be there: at its slowest rate, and not later than the exchange's deadline. */
+static void expect_body(struct aff_exchange *x)
+{
+    const struct aff_http_limits *limits = &x->http->opts.limits;
+    int64_t due = x->conn->since + limits->head_timeout_ms * AFF_NS_PER_MS;
+    if (limits->body_min_rate)
+        due += (int64_t)(x->body.len * (uint64_t)AFF_NS_PER_S / limits->body_min_rate);
+    aff_conn_expect(x->conn, limits->body_min_rate && due < x->deadline ? due : x->deadline);
+}
+
+static enum MHD_Result begin(struct aff_exchange *x, const char *method, const char *version)
+{
+    const struct aff_http_limits *limits = &x->http->opts.limits;
+    if (x->conn->doomed)
+        return MHD_NO;
+    x->body_max = limits->body;
+    bool framed = read_head(x, method, version);
+    if (framed) {
+        find_verb(x, method);
+        admit_body(x);
+    }
+    x->state = AFF_EXCHANGE_BODY;
+    if (aff_refused(x) && (!framed || refuses_now(x)))
+        return answer_refused(x);
+    x->conn->whole = !has_body(x);
+    x->deadline = aff_loop_now(x->http->opts.loop) + limits->exchange_timeout_ms * AFF_NS_PER_MS;
+    if (has_body(x)) {
+        aff_conn_enter(x->conn, AFF_PHASE_BODY, limits->exchange_timeout_ms);
+        expect_body(x);
+        if (aff_headers_have(&x->headers, AFF_FIELD_EXPECT))
+            x->http->progress++; /* "100 Continue" is written in the next run */
+    }
+    return MHD_YES;
+}
+
+/* ---- the body ---- */
+
+/* A chunked body grows; false: too far. */
+static bool charge(struct aff_exchange *x, size_t more)
+{
+    uint64_t total = x->body.len + more;
+    if (!x->guard.chunked)
+        return true; /* taken as a whole */
+    if (total > x->body_max) {
+        (void)snprintf(x->detail, sizeof x->detail, "the body has more than the %llu bytes that it may have here",
+                       (unsigned long long)x->body_max);
+        aff_conn_refuse(x->conn, AFF_ETOOLARGE, x->detail);
+        return false;
+    }
+    while (x->charged < total) {
+        if (!aff_gate_take(x->http->opts.gate, CHARGE_STEP)) {
+            aff_conn_refuse(x->conn, AFF_EQUEUEFULL, "the server holds as many bytes of request bodies as it may");
+            return false;
+        }
+        x->charged += CHARGE_STEP;
+    }
+    return true;
+}
+
+/* In the middle of a body libmicrohttpd takes no response: what must be said is written past it. */
+static enum MHD_Result take_body(struct aff_exchange *x, const char *data, size_t *len)
+{
+    size_t got = *len;
+    x->http->progress++;
+    if (x->conn->doomed)
+        return MHD_NO;
+    *len = 0;
+    if (x->discards)
+        return MHD_YES;
+    if (!charge(x, got))
+        return MHD_NO;
+    if (!aff_buf_add(&x->body, data, got)) {
+        aff_conn_refuse(x->conn, AFF_ENOMEM, "no memory for the body");
+        return MHD_NO;
+    }
+    expect_body(x);
+    return MHD_YES;
+}
+
+/* ---- waiting ---- */
+
+static void suspend(struct aff_exchange *x)
+{
+    x->suspended = true;
+    x->http->waiting--;
+    aff_count(&x->http->stats.suspended);
+    MHD_suspend_connection(x->mhd);
+}
+
+static enum MHD_Result wait(struct aff_exchange *x)
+{
+    int64_t now = aff_loop_now(x->http->opts.loop);
+    if (x->ready && x->resume && !x->response && !x->failed) {
+        void (*resume)(struct aff_exchange * x) = x->resume;
+        x->resume = NULL;
+        resume(x);
+    }
+    if (x->ready || x->response || x->failed)
+        return flush(x);
+    if (x->http->waiting > WAITING_MAX || now - x->submitted_at > SUSPEND_AFTER_MS * AFF_NS_PER_MS)
+        suspend(x);
+    return MHD_YES;
+}
+
+static enum MHD_Result complete(struct aff_exchange *x)
+{
+    x->conn->whole = true;
+    if (aff_refused(x))
+        return answer_refused(x);
+    if (x->conn->doomed)
+        return MHD_NO;
+    if (x->method == AFF_OPTIONS)
+        aff_answer_options(x);
+    else
+        x->verb->run(x);
+    if (aff_refused(x) && !x->response)
+        aff_answer_refused(x);
+    return x->state == AFF_EXCHANGE_WAITING ? wait(x) : flush(x);
+}
+
+enum MHD_Result aff_exchange_step(struct aff_exchange *x, const char *method, const char *version, const char *upload,
+                                  size_t *upload_len)
+{
+    switch (x->state) {
+    case AFF_EXCHANGE_HEAD:
+        return begin(x, method, version);
+    case AFF_EXCHANGE_BODY:
+        return *upload_len ? take_body(x, upload, upload_len) : complete(x);
+    case AFF_EXCHANGE_WAITING:
+        return wait(x);
+    case AFF_EXCHANGE_ANSWERED:
+        break;
+    }
+    return MHD_YES;
+}
+
+/* ---- calls ---- */
+
+static void enter_waiting(struct aff_exchange *x)
+{
+    x->away = true;
+    x->ready = false;
+    if (x->state == AFF_EXCHANGE_WAITING)
+        return; /* a second call of the same exchange */
+    x->state = AFF_EXCHANGE_WAITING;
+    x->http->waiting++;
+    x->submitted_at = aff_loop_now(x->http->opts.loop);
+    aff_conn_enter(x->conn, AFF_PHASE_WAITING, (x->deadline - x->submitted_at) / AFF_NS_PER_MS + OVERDUE_MS);
+}
+
+/* The handler has something to do. */
+static void make_ready(struct aff_exchange *x)
+{
+    x->ready = true;
+    if (x->suspended) {
+        x->suspended = false;
+        x->http->waiting++;
+        MHD_resume_connection(x->mhd);
+    }
+    aff_http_due(x->http);
+}
+
+static struct aff_exchange *exchange_of(struct aff_call *call)
+{
+    struct aff_command_op *op = aff_container_of(call, struct aff_command_op, call);
+    return aff_container_of(op, struct aff_exchange, op);
+}
+
+static void call_answered(struct aff_call *call)
+{
+    struct aff_exchange *x = exchange_of(call);
+    if (!x->conn || x->overdue)
+        return;
+    if (x->answer) {
+        x->answer(x);
+        make_ready(x);
+    }
+}
+
+static void call_released(struct aff_call *call)
+{
+    struct aff_exchange *x = exchange_of(call);
+    x->away = false;
+    if (!x->conn)
+        recycle(x);
+    else if (x->resume && !x->overdue)
+        make_ready(x);
+}
+
+static void send_call(struct aff_exchange *x)
+{
+    x->op.call.answered = call_answered;
+    x->op.call.released = call_released;
+    x->op.call.op.deadline_ns = x->deadline;
+    enter_waiting(x);
+    aff_port_call(x->http->opts.port, x->space, &x->op.call);
+}
+
+void aff_exchange_call(struct aff_exchange *x, void (*answer)(struct aff_exchange *x))
+{
+    x->answer = answer;
+    x->resume = NULL;
+    send_call(x);
+}
+
+void aff_exchange_barrier(struct aff_exchange *x, void (*resume)(struct aff_exchange *x))
+{
+    aff_op_init(&x->op.call.op, AFF_OP_BARRIER);
+    x->op.call.op.key = x->key;
+    x->answer = NULL;
+    x->resume = resume;
+    send_call(x);
+}
+
+static void inquiry_answered(struct aff_inquiry *inquiry)
+{
+    struct aff_exchange *x = aff_container_of(inquiry, struct aff_exchange, inquiry);
+    x->away = false;
+    if (!x->conn) {
+        recycle(x);
+    } else if (!x->overdue) {
+        x->answer(x);
+        make_ready(x);
+    }
+}
+
+void aff_exchange_inquire(struct aff_exchange *x, void (*answer)(struct aff_exchange *x))
+{
+    x->answer = answer;
+    x->inquiry.answered = inquiry_answered;
+    enter_waiting(x);
+    aff_port_inquire(x->http->opts.port, x->space, &x->inquiry);
+}
+
+/* The partition did not keep its deadline, its loop is stuck. What became of a write is not known here. */
+void aff_exchange_overdue(struct aff_exchange *x)
+{
+    if (x->state != AFF_EXCHANGE_WAITING || x->response || x->overdue)
+        return;
+    x->overdue = true;
+    aff_answer_code(x, x->writes ? AFF_EUNKNOWN : AFF_ETIMEDOUT, "the partition did not answer in time");
+    make_ready(x);
+}

@@ -1,0 +1,252 @@
+/*
+ * inner.h - the insides of the server, shared by the files of this folder alone.
+ *
+ *   server.c      the daemon, its callbacks, the loop's hook
+ *   listener.c    accepting, and the hand-over to loops        gate.c      what all loops share
+ *   connection.c  a client connection: its deadlines, answers without libmicrohttpd
+ *   linger.c      sockets that are read for a while after our last word
+ *   exchange.c    a request from its first byte to its answer
+ *   routes.c      which paths and methods there are
+ *   answer.c      responses
+ *   value.c       GET, PUT, DELETE of a value                  write.c     what writes and commands have in common
+ *   command.c     the application's commands
+ *   outcome.c     /outcome/{id}                                admin.c     /livez and the like
+ *   stats.c       counters
+ *
+ * All of it belongs to its loop's thread, but the gate, and the counters that others read.
+ */
+#ifndef AFF_HTTP_INNER_H
+#define AFF_HTTP_INNER_H
+
+#include "http/conditional.h"
+#include "http/gate.h"
+#include "http/guard.h"
+#include "http/headers.h"
+#include "http/linger.h"
+#include "http/negotiate.h"
+#include "http/problem.h"
+#include "http/server.h"
+#include "http/stats.h"
+#include "http/target.h"
+
+#include <microhttpd.h>
+
+struct aff_exchange;
+
+/* ---- the server of a loop ---- */
+
+struct aff_http {
+    struct aff_http_opts opts;
+    struct MHD_Daemon *daemon;
+    struct aff_io epoll; /* the daemon's, in the loop's */
+    struct aff_hook hook;
+    struct aff_timer wake;  /* so that the loop does not sleep when `due` was set after the hook ran */
+    struct aff_timer nudge; /* see server.c */
+    bool due;               /* the daemon must run */
+    bool running;           /* it does */
+    bool nudged;            /* the timer is set */
+    bool draining, stopped;
+    unsigned progress;         /* counts what the daemon has to run again for */
+    unsigned waiting;          /* exchanges whose handler is called in each run */
+    struct aff_list conns;     /* struct aff_conn */
+    struct aff_list heads;     /* those of them with half a head */
+    struct aff_list lingering; /* those that libmicrohttpd has closed */
+    struct aff_list exchanges; /* all that are alive */
+    struct aff_list pool;      /* and some that are not */
+    unsigned pooled;
+    struct aff_conn *adopted; /* during MHD_add_connection() */
+    struct aff_http_stats stats;
+};
+
+/* The daemon has something to do; from anywhere on the loop. */
+void aff_http_due(struct aff_http *http);
+
+/* ---- connection.c ---- */
+
+enum aff_phase {
+    AFF_PHASE_IDLE, /* between requests */
+    AFF_PHASE_HEAD, /* its request line is there */
+    AFF_PHASE_BODY,
+    AFF_PHASE_WAITING, /* for a partition */
+    AFF_PHASE_SENDING,
+};
+
+struct aff_conn {
+    struct aff_msg msg; /* from the listener */
+    struct aff_http *http;
+    struct aff_list link; /* on conns or lingering */
+    struct aff_list head; /* on heads while the head is under way */
+    struct aff_gate_pass pass;
+    struct sockaddr_storage address;
+    socklen_t address_len;
+    int fd;
+    struct aff_exchange *exchange; /* of the request under way; NULL: none */
+    enum aff_phase phase;
+    int64_t since; /* when the phase began */
+    int64_t due;   /* when it must have ended */
+    int64_t armed; /* when the timer fires; not later than `due` */
+    struct aff_timer timer;
+    bool first;  /* no request has come yet */
+    bool doomed; /* we have said our last word: nothing of it is handled any more */
+    bool silent; /* it is closed without a word: do not linger */
+    bool whole;  /* the last request was read to its end */
+    struct aff_linger linger;
+};
+
+/* By the listener: the loop's thread takes the connection over. */
+struct aff_conn *aff_conn_new(struct aff_http *http, int fd, const struct sockaddr *address, socklen_t len);
+struct aff_conn *aff_conn_free(struct aff_conn *conn); /* closes the socket, gives the gate's pass back; returns NULL */
+void aff_conn_adopt(struct aff_conn *conn);            /* on the loop's thread */
+void aff_conn_started(struct aff_conn *conn);          /* libmicrohttpd has it */
+void aff_conn_closed(struct aff_conn *conn);           /* libmicrohttpd is about to close the socket */
+/* A phase begins; it must end within `timeout_ms`. */
+void aff_conn_enter(struct aff_conn *conn, enum aff_phase phase, int64_t timeout_ms);
+void aff_conn_expect(struct aff_conn *conn, int64_t due); /* the present phase ends at another time */
+/* Sends a problem past libmicrohttpd and takes nothing more. Only while no response is under way. */
+void aff_conn_refuse(struct aff_conn *conn, int code, const char *detail);
+void aff_conn_cut(struct aff_conn *conn); /* ends it without a word */
+
+/* ---- exchange.c ---- */
+
+enum aff_method { AFF_GET, AFF_HEAD, AFF_PUT, AFF_POST, AFF_DELETE, AFF_OPTIONS, AFF_METHOD_OTHER, AFF_METHODS };
+
+enum aff_exchange_state {
+    AFF_EXCHANGE_HEAD,     /* before the first call of the handler */
+    AFF_EXCHANGE_BODY,     /* the body is read, or there is none; the last call is to come */
+    AFF_EXCHANGE_WAITING,  /* a call is under way, or its answer was not yet taken */
+    AFF_EXCHANGE_ANSWERED, /* the response is libmicrohttpd's */
+};
+
+enum { AFF_TARGET_INLINE = 320, AFF_DETAIL_MAX = 384, AFF_TYPE_MAX = 255, AFF_TRACE_LEN = 55 };
+
+struct aff_exchange {
+    struct aff_list link;
+    struct aff_http *http;
+    struct aff_conn *conn; /* NULL: the client has gone, what is under way comes back to nobody */
+    struct MHD_Connection *mhd;
+    enum aff_exchange_state state;
+    int64_t deadline; /* of the answer, monotonic */
+    int64_t submitted_at;
+    bool away;  /* a call or inquiry has not been released */
+    bool ready; /* the handler has something to do */
+    bool suspended;
+    bool discards; /* the body is not kept */
+    bool failed;   /* no answer could be made: the connection is closed */
+    bool overdue;  /* answered by its deadline here */
+    bool writes;   /* what is under way may change something */
+
+    /* the request */
+    char *raw; /* the target as it was sent; behind it as much room for decoding */
+    size_t raw_len;
+    char raw_inline[2 * AFF_TARGET_INLINE];
+    enum aff_method method;
+    struct aff_guard guard;
+    struct aff_headers headers;
+    struct aff_target target;
+    const struct aff_route *route;
+    const struct aff_verb *verb;
+    const struct aff_space *space;
+    const aff_command *command;
+    aff_bytes key;
+    enum aff_return prefer;
+    struct aff_etags match, none_match;
+    bool is_json;
+    uint64_t body_max;
+    struct aff_buf body;
+    uint64_t charged; /* bytes of the gate's budget */
+    char content_type[AFF_TYPE_MAX + 1];
+    char traceparent[AFF_TRACE_LEN + 1];
+
+    /* under way */
+    struct aff_command_op op;
+    struct aff_inquiry inquiry;
+    void (*answer)(struct aff_exchange *x); /* when the call was answered: makes the response */
+    void (*resume)(struct aff_exchange *x); /* when it was released; in the handler */
+
+    /* the answer */
+    int refused; /* code of a problem that was found before the request was carried out; 0: none */
+    char detail[AFF_DETAIL_MAX];
+    int status;
+    uint64_t response_len;
+    struct MHD_Response *response; /* until it is queued */
+};
+
+struct aff_exchange *aff_exchange_new(struct aff_http *http, struct aff_conn *conn, struct MHD_Connection *mhd,
+                                      const char *target);
+/* The request is over for libmicrohttpd. The exchange lives on while a call is under way. */
+void aff_exchange_over(struct aff_exchange *x, bool answered);
+void aff_exchange_free(struct aff_exchange *x); /* at the end of the server; calls come back no more */
+/* The handler: first call, parts of the body, last call and any number after it. */
+enum MHD_Result aff_exchange_step(struct aff_exchange *x, const char *method, const char *version, const char *upload,
+                                  size_t *upload_len);
+void aff_exchange_overdue(struct aff_exchange *x);
+
+/* Notes why the request is not carried out; the first reason stays. */
+void aff_refuse(struct aff_exchange *x, int code, const char *format, ...) AFF_PRINTF(3, 4);
+static inline bool aff_refused(const struct aff_exchange *x)
+{
+    return x->refused != 0;
+}
+
+/* x->op is filled: sends it. `answer` makes the response as soon as the answer is there. */
+void aff_exchange_call(struct aff_exchange *x, void (*answer)(struct aff_exchange *x));
+/* Proves mastership, then `resume`. */
+void aff_exchange_barrier(struct aff_exchange *x, void (*resume)(struct aff_exchange *x));
+void aff_exchange_inquire(struct aff_exchange *x, void (*answer)(struct aff_exchange *x));
+
+/* ---- answer.c: each makes x->response, or sets x->failed ---- */
+
+void aff_answer(struct aff_exchange *x, int status, aff_bytes body); /* copied */
+/* A response as long as `length` that libmicrohttpd sends without its body (HEAD, 304). */
+void aff_answer_bodiless(struct aff_exchange *x, int status, uint64_t length);
+void aff_answer_header(struct aff_exchange *x, const char *name, const char *value);
+void aff_answer_header_bytes(struct aff_exchange *x, const char *name,
+                             aff_bytes value); /* at most AFF_TYPE_MAX bytes */
+void aff_answer_problem(struct aff_exchange *x, const struct aff_problem *problem);
+void aff_answer_code(struct aff_exchange *x, int code, const char *detail); /* detail may be NULL */
+void aff_answer_refused(struct aff_exchange *x);
+void aff_answer_options(struct aff_exchange *x);
+void aff_answer_etag(struct aff_exchange *x, struct aff_etag tag);
+void aff_answer_position(struct aff_exchange *x, uint32_t partition, int64_t offset);
+
+/* ---- routes.c ---- */
+
+/* What a method does on a route. */
+struct aff_verb {
+    bool takes_body;
+    void (*check)(struct aff_exchange *x); /* when the head is there; may aff_refuse() */
+    void (*run)(struct aff_exchange *x);   /* when the request is complete: answers, or sends a call */
+};
+
+struct aff_route {
+    enum aff_route_name name;
+    const char *first; /* its first segment */
+    unsigned count;    /* of segments */
+    int (*resolve)(
+        struct aff_exchange *x); /* finds keyspace, key, command: 0 or a code with a refusal noted; may be NULL */
+    unsigned (*allowed)(const struct aff_exchange *x); /* methods as bits; NULL: those with a verb */
+    const struct aff_verb *verbs[AFF_METHODS];
+};
+
+enum aff_method aff_method_of(const char *text);
+void aff_route(struct aff_exchange *x);                                     /* sets x->route and x->verb, or refuses */
+void aff_route_allow(const struct aff_exchange *x, char *out, size_t size); /* "GET, HEAD, OPTIONS" */
+
+extern const struct aff_verb aff_verb_get, aff_verb_put, aff_verb_delete;                         /* value.c */
+extern const struct aff_verb aff_verb_command, aff_verb_command_get;                              /* command.c */
+extern const struct aff_verb aff_verb_outcome;                                                    /* outcome.c */
+extern const struct aff_verb aff_verb_livez, aff_verb_readyz, aff_verb_metrics, aff_verb_cluster; /* admin.c */
+
+/* ---- write.c ---- */
+
+void aff_check_query(struct aff_exchange *x, const char *known); /* refuses any parameter but `known` (may be NULL) */
+void aff_check_key(struct aff_exchange *x);
+void aff_check_conditions(struct aff_exchange *x);
+void aff_check_write(struct aff_exchange *x); /* all that PUT, DELETE and commands may carry */
+/* Fills what aff_check_write() checked into x->op. */
+void aff_fill_write(struct aff_exchange *x, enum aff_op_kind kind);
+/* Answers failures of every kind. True: it was one. */
+bool aff_answer_failure(struct aff_exchange *x);
+void aff_answer_written(struct aff_exchange *x, bool tag); /* the headers of a write that was done */
+
+#endif

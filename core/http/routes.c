@@ -1,0 +1,174 @@
+/*
+ * routes.c - which paths there are, and what each method does on them: one table.
+ *
+ *   first segment + number of segments  ->  a row  ->  resolve (keyspace, key, command)  ->  the method's verb
+ */
+#include "http/inner.h"
+
+#include <stdio.h>
+
+static const struct {
+    const char *text;
+    enum aff_method method;
+} methods[] = {
+    { "GET", AFF_GET },   { "HEAD", AFF_HEAD },     { "PUT", AFF_PUT },
+    { "POST", AFF_POST }, { "DELETE", AFF_DELETE }, { "OPTIONS", AFF_OPTIONS },
+};
+
+enum aff_method aff_method_of(const char *text)
+{
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+        if (strcmp(methods[i].text, text) == 0)
+            return methods[i].method;
+    return AFF_METHOD_OTHER;
+}
+
+/* ---- finding what a path names ---- */
+
+static int find_space(struct aff_exchange *x)
+{
+    aff_bytes name = x->target.segments[1];
+    x->space = aff_router_space(x->http->opts.router, name);
+    if (x->space)
+        return 0;
+    aff_refuse(x, AFF_ENOROUTE, "there is no keyspace `%.*s`", name.len > 64 ? 64 : (int)name.len,
+               (const char *)name.data);
+    return AFF_ENOROUTE;
+}
+
+static int find_key(struct aff_exchange *x)
+{
+    int rc = find_space(x);
+    if (rc)
+        return rc;
+    x->key = x->target.segments[2];
+    const char *fault = aff_key_fault(x->key);
+    if (!fault)
+        return 0;
+    aff_refuse(x, AFF_EINVAL, "%s", fault);
+    return AFF_EINVAL;
+}
+
+static int find_command(struct aff_exchange *x)
+{
+    int rc = find_key(x);
+    if (rc)
+        return rc;
+    aff_bytes name = x->target.segments[3];
+    x->command = aff_space_command(x->space, name);
+    if (x->command)
+        return 0;
+    aff_refuse(x, AFF_ENOROUTE, "the keyspace `%s` has no command `%.*s`", x->space->name,
+               name.len > 64 ? 64 : (int)name.len, (const char *)name.data);
+    return AFF_ENOROUTE;
+}
+
+/* ---- methods ---- */
+
+enum { READS = 1 << AFF_GET | 1 << AFF_HEAD };
+
+static unsigned value_methods(const struct aff_exchange *x)
+{
+    unsigned rest = x->space->rest ? x->space->rest : AFF_REST_ALL;
+    return (rest & AFF_REST_GET ? READS : 0U) | (rest & AFF_REST_PUT ? 1U << AFF_PUT : 0) |
+           (rest & AFF_REST_DELETE ? 1U << AFF_DELETE : 0);
+}
+
+static unsigned command_methods(const struct aff_exchange *x)
+{
+    return 1U << AFF_POST | (x->command->read ? READS : 0U);
+}
+
+/* ---- the table ---- */
+
+#define PAGE(name_, first_, verb_)                                                                                     \
+    {                                                                                                                  \
+        .name = (name_), .first = (first_), .count = 1, .verbs = { [AFF_GET] = &(verb_), [AFF_HEAD] = &(verb_) }       \
+    }
+
+static const struct aff_route routes[] = {
+    { .name = AFF_ROUTE_VALUE,
+      .first = "v1",
+      .count = 3,
+      .resolve = find_key,
+      .allowed = value_methods,
+      .verbs = { [AFF_GET] = &aff_verb_get,
+                 [AFF_HEAD] = &aff_verb_get,
+                 [AFF_PUT] = &aff_verb_put,
+                 [AFF_DELETE] = &aff_verb_delete } },
+    { .name = AFF_ROUTE_COMMAND,
+      .first = "v1",
+      .count = 4,
+      .resolve = find_command,
+      .allowed = command_methods,
+      .verbs = { [AFF_GET] = &aff_verb_command_get,
+                 [AFF_HEAD] = &aff_verb_command_get,
+                 [AFF_POST] = &aff_verb_command } },
+    { .name = AFF_ROUTE_KEYSPACE, .first = "v1", .count = 2, .resolve = find_space },
+    { .name = AFF_ROUTE_OUTCOME,
+      .first = "outcome",
+      .count = 2,
+      .verbs = { [AFF_GET] = &aff_verb_outcome, [AFF_HEAD] = &aff_verb_outcome } },
+    PAGE(AFF_ROUTE_LIVEZ, "livez", aff_verb_livez),
+    PAGE(AFF_ROUTE_READYZ, "readyz", aff_verb_readyz),
+    PAGE(AFF_ROUTE_METRICS, "metrics", aff_verb_metrics),
+    PAGE(AFF_ROUTE_CLUSTER, "cluster", aff_verb_cluster),
+};
+
+/* For "*" and nothing else: what the server as a whole takes. */
+static const struct aff_route whole_server = { .name = AFF_ROUTE_NONE };
+
+static const struct aff_route *find_route(const struct aff_target *target)
+{
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+        if (routes[i].count == target->count && aff_bytes_equal(target->segments[0], aff_str(routes[i].first)))
+            return &routes[i];
+    return NULL;
+}
+
+static unsigned allowed_methods(const struct aff_exchange *x)
+{
+    unsigned allowed = 0;
+    if (x->route == &whole_server)
+        return (1U << AFF_METHOD_OTHER) - 1;
+    if (x->route->allowed) {
+        allowed = x->route->allowed(x);
+    } else {
+        for (int method = 0; method < AFF_METHODS; method++)
+            allowed |= x->route->verbs[method] ? 1U << method : 0;
+    }
+    return allowed | 1U << AFF_OPTIONS;
+}
+
+void aff_route_allow(const struct aff_exchange *x, char *out, size_t size)
+{
+    unsigned allowed = allowed_methods(x);
+    size_t used = 0;
+    out[0] = 0;
+    for (size_t i = 0; i < sizeof methods / sizeof *methods && used < size; i++)
+        if (allowed & 1U << methods[i].method)
+            used += (size_t)snprintf(out + used, size - used, "%s%s", used ? ", " : "", methods[i].text);
+}
+
+static void refuse_method(struct aff_exchange *x)
+{
+    if (x->route->name == AFF_ROUTE_KEYSPACE)
+        aff_refuse(x, AFF_EMETHOD, "this version serves single keys: /v1/%s/{key}", x->space->name);
+    else
+        aff_refuse(x, AFF_EMETHOD, "%s", "");
+}
+
+void aff_route(struct aff_exchange *x)
+{
+    const struct aff_route *route = x->target.asterisk ? &whole_server : find_route(&x->target);
+    if (!route) {
+        aff_refuse(x, AFF_ENOROUTE, "%s", "");
+        return;
+    }
+    x->route = route;
+    if (route->resolve && route->resolve(x) != 0)
+        return;
+    x->verb = route->verbs[x->method];
+    if (!(allowed_methods(x) & 1U << x->method) || (!x->verb && x->method != AFF_OPTIONS))
+        refuse_method(x);
+}

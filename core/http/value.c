@@ -1,0 +1,220 @@
+/*
+ * value.c - GET, HEAD, PUT and DELETE of /v1/{keyspace}/{key}.
+ *
+ * A read is answered inside the handler, from a snapshot of this loop; without a lease a barrier comes first. A write goes to the
+ * partition.
+ */
+#include "http/inner.h"
+
+#include "http/digits.h"
+#include "serde/json.h"
+#include "serde/media.h"
+
+#include <stdio.h>
+
+static const char octets[] = "application/octet-stream";
+
+/* ---- reading ---- */
+
+static void check_get(struct aff_exchange *x)
+{
+    aff_check_query(x, NULL);
+    aff_check_conditions(x);
+}
+
+static enum aff_verdict decide(const struct aff_exchange *x, const struct aff_found *found, struct aff_etag tag)
+{
+    const struct aff_headers *h = &x->headers;
+    struct aff_read_conditions c = {
+        .match = aff_headers_have(h, AFF_FIELD_IF_MATCH) ? &x->match : NULL,
+        .none_match = aff_headers_have(h, AFF_FIELD_IF_NONE_MATCH) ? &x->none_match : NULL,
+    };
+    int64_t now_ms = aff_wall_ms(aff_loop_clock(x->http->opts.loop));
+    if (aff_headers_have(h, AFF_FIELD_IF_MODIFIED_SINCE))
+        c.has_modified_since = aff_date_parse(h->field[AFF_FIELD_IF_MODIFIED_SINCE], now_ms, &c.modified_since);
+    if (aff_headers_have(h, AFF_FIELD_IF_UNMODIFIED_SINCE))
+        c.has_unmodified_since = aff_date_parse(h->field[AFF_FIELD_IF_UNMODIFIED_SINCE], now_ms, &c.unmodified_since);
+    return aff_conditions_decide(&c, found->exists, tag, found->exists ? found->item.version.time_ms : 0);
+}
+
+static bool is_acceptable(const struct aff_exchange *x, aff_bytes content_type)
+{
+    struct aff_media media;
+    return !aff_headers_have(&x->headers, AFF_FIELD_ACCEPT) || !aff_media_parse(content_type, &media) ||
+           aff_media_accepted(x->headers.field[AFF_FIELD_ACCEPT], &media);
+}
+
+static void answer_number(struct aff_exchange *x, const char *name, int64_t ms)
+{
+    char text[32];
+    if (ms == AFF_NO_TIME)
+        return;
+    (void)snprintf(text, sizeof text, "%lld", (long long)ms);
+    aff_answer_header(x, name, text);
+}
+
+static void answer_value(struct aff_exchange *x, const struct aff_found *found, struct aff_etag tag, int status)
+{
+    const struct aff_item *item = &found->item;
+    aff_bytes type = item->content_type.len ? item->content_type : aff_str(octets);
+    char date[AFF_DATE_TEXT_LEN + 1];
+    if (status == 200 && !is_acceptable(x, type)) {
+        aff_answer_code(x, AFF_ENOTACCEPTABLE, "Accept does not allow the media type of the value");
+        return;
+    }
+    if (status == 200 && x->method == AFF_GET)
+        aff_answer(x, status, item->value);
+    else
+        aff_answer_bodiless(x, status, item->value.len);
+    aff_answer_etag(x, tag);
+    aff_date_print(item->version.time_ms, date);
+    aff_answer_header(x, "Last-Modified", date);
+    aff_answer_header_bytes(x, "Content-Type", type);
+    aff_answer_position(x, found->partition, item->version.offset);
+    aff_answer_header(x, "Cache-Control", "no-cache"); /* a cache that asks each time may keep it */
+    answer_number(x, "Affinity-Expires", item->version.expires_ms);
+    answer_number(x, "Affinity-Event-Time", item->version.event_ms);
+}
+
+static void answer_found(struct aff_exchange *x, const struct aff_found *found)
+{
+    struct aff_etag tag = { found->identity8, found->partition, found->exists ? found->item.version.offset : 0 };
+    enum aff_verdict verdict = decide(x, found, tag);
+    if (verdict == AFF_VERDICT_FAILED)
+        aff_answer_code(x, AFF_EPRECONDITION, NULL);
+    else if (!found->exists)
+        aff_answer_code(x, AFF_ENOTFOUND, NULL);
+    else
+        answer_value(x, found, tag, verdict == AFF_VERDICT_NOT_MODIFIED ? 304 : 200);
+}
+
+static void answer_read(struct aff_exchange *x, int code, const struct aff_found *found)
+{
+    if (code) {
+        aff_answer_code(x, code, NULL);
+        return;
+    }
+    answer_found(x, found);
+    aff_port_done(x->http->opts.port);
+}
+
+static void get_settled(struct aff_exchange *x)
+{
+    struct aff_found found;
+    if (!aff_answer_failure(x))
+        answer_read(x, aff_port_get_settled(x->http->opts.port, x->space, x->key, &found), &found);
+}
+
+static void run_get(struct aff_exchange *x)
+{
+    struct aff_found found;
+    int code = aff_port_get(x->http->opts.port, x->space, x->key, &found);
+    if (code == AFF_EAGAIN)
+        aff_exchange_barrier(x, get_settled);
+    else
+        answer_read(x, code, &found);
+}
+
+const struct aff_verb aff_verb_get = { .check = check_get, .run = run_get };
+
+/* ---- writing ---- */
+
+static void check_demanded(struct aff_exchange *x)
+{
+    if (x->space->require_match && !aff_headers_have(&x->headers, AFF_FIELD_IF_MATCH) &&
+        !aff_headers_have(&x->headers, AFF_FIELD_IF_NONE_MATCH))
+        aff_refuse(x, AFF_EPRECONDITIONREQUIRED, "send If-Match with the ETag of what you read, or If-None-Match: *");
+}
+
+/* Keeps the Content-Type: stored as it came, and longer than its header lives. */
+static void check_type(struct aff_exchange *x)
+{
+    aff_bytes type = x->headers.field[AFF_FIELD_CONTENT_TYPE];
+    struct aff_media media;
+    if (!type.data)
+        type = aff_str(octets);
+    if (type.len > AFF_TYPE_MAX || !aff_media_parse(type, &media)) {
+        aff_refuse(x, AFF_EMEDIATYPE, "Content-Type is no media type of at most %d bytes", AFF_TYPE_MAX);
+        return;
+    }
+    memcpy(x->content_type, type.data, type.len);
+    x->content_type[type.len] = 0;
+    x->is_json = aff_media_is_json(&media);
+    aff_bytes coding = x->headers.field[AFF_FIELD_CONTENT_ENCODING];
+    if (coding.data && !aff_same_word(coding, "identity"))
+        aff_refuse(x, AFF_EMEDIATYPE, "a body with a Content-Encoding is not taken");
+}
+
+static void check_put(struct aff_exchange *x)
+{
+    if (!x->guard.chunked && !x->guard.lengths)
+        aff_refuse(x, AFF_ELENGTH, "a PUT must have a Content-Length or be chunked");
+    if (x->space->max_value < x->body_max)
+        x->body_max = x->space->max_value;
+    check_type(x);
+    aff_check_write(x);
+    check_demanded(x);
+}
+
+static bool is_created(const struct aff_result *r)
+{
+    return r->created || (r->replayed && r->status == 201);
+}
+
+static void answer_put(struct aff_exchange *x)
+{
+    if (aff_answer_failure(x))
+        return;
+    bool created = is_created(&x->op.call.op.result), whole = x->prefer == AFF_RETURN_REPRESENTATION;
+    int status = created ? 201 : x->prefer == AFF_RETURN_MINIMAL ? 204 : 200;
+    aff_answer(x, status, whole ? aff_buf_view(&x->body) : aff_str(""));
+    if (whole)
+        aff_answer_header(x, "Content-Type", x->content_type);
+    if (x->prefer != AFF_RETURN_DEFAULT)
+        aff_answer_header(x, "Preference-Applied", whole ? "return=representation" : "return=minimal");
+    if (created && x->target.path.len < 2048) {
+        char location[2048];
+        memcpy(location, x->target.path.data, x->target.path.len);
+        location[x->target.path.len] = 0;
+        aff_answer_header(x, "Location", location);
+    }
+    aff_answer_written(x, true);
+}
+
+static void run_put(struct aff_exchange *x)
+{
+    struct aff_json_error error;
+    if (x->is_json && aff_json_check(aff_buf_view(&x->body), x->http->opts.limits.json_depth, &error) != 0) {
+        char detail[160];
+        (void)aff_json_error_print(&error, detail, sizeof detail);
+        aff_refuse(x, AFF_EJSON, "%s", detail);
+        return;
+    }
+    aff_fill_write(x, AFF_OP_PUT);
+    aff_exchange_call(x, answer_put);
+}
+
+const struct aff_verb aff_verb_put = { .takes_body = true, .check = check_put, .run = run_put };
+
+static void check_delete(struct aff_exchange *x)
+{
+    x->content_type[0] = 0;
+    aff_check_write(x);
+    check_demanded(x);
+}
+
+static void answer_delete(struct aff_exchange *x)
+{
+    if (aff_answer_failure(x))
+        return;
+    aff_answer(x, 204, aff_str(""));
+    aff_answer_written(x, false);
+}
+
+static void run_delete(struct aff_exchange *x)
+{
+    aff_fill_write(x, AFF_OP_DELETE);
+    aff_exchange_call(x, answer_delete);
+}
+
+const struct aff_verb aff_verb_delete = { .check = check_delete, .run = run_delete };

@@ -1,0 +1,201 @@
+/*
+ * write.c - what PUT, DELETE and commands have in common: conditions, idempotency, lifetimes, and what is said of a write.
+ */
+#include "http/inner.h"
+
+#include <stdio.h>
+
+/* ---- checking the head ---- */
+
+void aff_check_query(struct aff_exchange *x, const char *known)
+{
+    aff_bytes query = x->target.query, name, value;
+    char *room = x->raw + x->raw_len; /* a decoded key may stand there: segments come before the query */
+    if (!query.data)
+        return;
+    room += (const char *)query.data - x->raw;
+    int rc;
+    while ((rc = aff_query_next(&query, room, &name, &value)) == 1)
+        if (!known || !aff_bytes_equal(name, aff_str(known)))
+            aff_refuse(x, AFF_EINVAL, "there is no parameter `%.*s` here", name.len > 64 ? 64 : (int)name.len,
+                       (const char *)name.data);
+    if (rc)
+        aff_refuse(x, AFF_EINVAL, "a '%%' in the query must be followed by two hexadecimal digits");
+}
+
+static void check_tags(struct aff_exchange *x, enum aff_field field, const char *name, bool weak,
+                       struct aff_etags *tags)
+{
+    const char *what = NULL;
+    if (aff_headers_have(&x->headers, field) && aff_etags_parse(x->headers.field[field], weak, tags, &what) != 0)
+        aff_refuse(x, AFF_EINVAL, "%s: %s", name, what);
+}
+
+void aff_check_conditions(struct aff_exchange *x)
+{
+    check_tags(x, AFF_FIELD_IF_MATCH, "If-Match", false, &x->match);
+    check_tags(x, AFF_FIELD_IF_NONE_MATCH, "If-None-Match", true, &x->none_match);
+    if (aff_headers_have(&x->headers, AFF_FIELD_CONSISTENCY)) {
+        const char *fault = aff_consistency_fault(x->headers.field[AFF_FIELD_CONSISTENCY]);
+        if (fault)
+            aff_refuse(x, AFF_EINVAL, "%s", fault);
+    }
+}
+
+static void check_times(struct aff_exchange *x)
+{
+    const struct aff_headers *h = &x->headers;
+    int64_t ms;
+    if (aff_headers_have(h, AFF_FIELD_TTL) && !aff_ttl_parse(h->field[AFF_FIELD_TTL], &ms))
+        aff_refuse(x, AFF_EINVAL, "Affinity-TTL must be a number with a unit (ms, s, m, h, d), from 1ms to 36500d");
+    if (aff_headers_have(h, AFF_FIELD_EVENT_TIME) && !aff_event_time_parse(h->field[AFF_FIELD_EVENT_TIME], &ms))
+        aff_refuse(x, AFF_EINVAL, "Affinity-Event-Time must be milliseconds since 1970");
+}
+
+void aff_check_write(struct aff_exchange *x)
+{
+    const struct aff_headers *h = &x->headers;
+    aff_check_query(x, NULL);
+    aff_check_conditions(x);
+    check_times(x);
+    if (aff_headers_have(h, AFF_FIELD_IF_UNMODIFIED_SINCE) && !aff_headers_have(h, AFF_FIELD_IF_MATCH))
+        aff_refuse(x, AFF_EINVAL, "If-Unmodified-Since is too coarse for writes: send the ETag in If-Match");
+    if (aff_headers_have(h, AFF_FIELD_IDEMPOTENCY_KEY) &&
+        !aff_idempotency_key_fits(h->field[AFF_FIELD_IDEMPOTENCY_KEY]))
+        aff_refuse(x, AFF_EINVAL, "Idempotency-Key must be 1 to 255 visible characters");
+    if (aff_headers_have(h, AFF_FIELD_PREFER))
+        x->prefer = aff_prefer_return(h->field[AFF_FIELD_PREFER]);
+}
+
+/* ---- filling the operation ---- */
+
+static void fill_conditions(struct aff_exchange *x, struct aff_conditions *c)
+{
+    c->match_any = x->match.any;
+    c->has_match = aff_headers_have(&x->headers, AFF_FIELD_IF_MATCH) && !x->match.any;
+    c->match = x->match.tags;
+    c->match_count = x->match.count;
+    c->none_match_any = x->none_match.any;
+    c->none_match = x->none_match.tags;
+    c->none_match_count = x->none_match.count;
+}
+
+static aff_bytes or_empty(aff_bytes text)
+{
+    return text.data ? text : aff_str("");
+}
+
+/* The scope of an Idempotency-Key: principal (there is none yet), keyspace, key, method, command. */
+static void fill_identity(struct aff_exchange *x, struct aff_op *op)
+{
+    const aff_bytes *field = x->headers.field;
+    static const char *const methods[AFF_METHODS] = { [AFF_PUT] = "PUT", [AFF_DELETE] = "DELETE", [AFF_POST] = "POST" };
+    const aff_bytes id[] = {
+        aff_str(""),
+        aff_str(x->space->name),
+        x->key,
+        aff_str(methods[x->method]),
+        aff_str(x->command ? x->command->name : ""),
+        field[AFF_FIELD_IDEMPOTENCY_KEY],
+    };
+    const aff_bytes request[] = {
+        aff_str(x->content_type),
+        aff_buf_view(&x->body),
+        or_empty(field[AFF_FIELD_IF_MATCH]),
+        or_empty(field[AFF_FIELD_IF_NONE_MATCH]),
+        or_empty(field[AFF_FIELD_TTL]),
+        or_empty(field[AFF_FIELD_EVENT_TIME]),
+    };
+    op->identified = true;
+    op->id = aff_digest_of(id, sizeof id / sizeof *id);
+    op->request = aff_digest_of(request, sizeof request / sizeof *request);
+}
+
+void aff_fill_write(struct aff_exchange *x, enum aff_op_kind kind)
+{
+    const struct aff_headers *h = &x->headers;
+    struct aff_op *op = &x->op.call.op;
+    aff_bytes trace = h->field[AFF_FIELD_TRACEPARENT];
+    aff_op_init(op, kind);
+    x->writes = true;
+    op->key = x->key;
+    op->value = aff_buf_view(&x->body);
+    op->content_type = aff_str(x->content_type);
+    if (aff_headers_have(h, AFF_FIELD_TTL))
+        (void)aff_ttl_parse(h->field[AFF_FIELD_TTL], &op->ttl_ms);
+    if (aff_headers_have(h, AFF_FIELD_EVENT_TIME))
+        (void)aff_event_time_parse(h->field[AFF_FIELD_EVENT_TIME], &op->event_ms);
+    if (trace.data && aff_traceparent_fits(trace)) {
+        memcpy(x->traceparent, trace.data, trace.len); /* the header is gone when the client is */
+        op->traceparent = aff_bytes_of(x->traceparent, trace.len);
+    }
+    fill_conditions(x, &op->conditions);
+    if (aff_headers_have(h, AFF_FIELD_IDEMPOTENCY_KEY))
+        fill_identity(x, op);
+}
+
+/* ---- what is said of a write ---- */
+
+static const struct aff_result *result_of(const struct aff_exchange *x)
+{
+    return &x->op.call.op.result;
+}
+
+static bool print_request_id(const struct aff_exchange *x, char out[AFF_REQUEST_ID_MAX])
+{
+    const struct aff_result *r = result_of(x);
+    if (r->stamped)
+        (void)aff_request_id_print(x->space, x->op.call.partition, r->stamp, out);
+    return r->stamped;
+}
+
+static void answer_refusal(struct aff_exchange *x, const struct aff_result *r)
+{
+    struct aff_problem problem = {
+        .code = AFF_EREFUSED,
+        .status = r->status,
+        .type = r->problem[0] ? r->problem : NULL,
+        .title = r->title,
+        .detail = r->detail[0] ? aff_str(r->detail) : (aff_bytes){ NULL, 0 },
+    };
+    aff_answer_problem(x, &problem);
+}
+
+bool aff_answer_failure(struct aff_exchange *x)
+{
+    const struct aff_result *r = result_of(x);
+    char id[AFF_REQUEST_ID_MAX], instance[AFF_REQUEST_ID_MAX + 16];
+    int code = r->outcome == AFF_OUTCOME_UNKNOWN ? AFF_EUNKNOWN : r->code; /* unknown is never told as anything else */
+    if (code == 0)
+        return false;
+    if (code == AFF_EREFUSED) {
+        answer_refusal(x, r);
+        return true;
+    }
+    struct aff_problem problem = { .code = code, .detail = r->detail[0] ? aff_str(r->detail) : (aff_bytes){ NULL, 0 } };
+    bool stamped = print_request_id(x, id);
+    if (stamped && code == AFF_EUNKNOWN) {
+        (void)snprintf(instance, sizeof instance, "/outcome/%s", id);
+        problem.instance = instance;
+    }
+    aff_answer_problem(x, &problem);
+    if (stamped)
+        aff_answer_header(x, "Affinity-Request-Id", id);
+    return true;
+}
+
+void aff_answer_written(struct aff_exchange *x, bool tag)
+{
+    const struct aff_result *r = result_of(x);
+    const struct aff_call *call = &x->op.call;
+    char id[AFF_REQUEST_ID_MAX];
+    if (r->versioned) {
+        if (tag)
+            aff_answer_etag(x, (struct aff_etag){ call->identity8, call->partition, r->version.offset });
+        aff_answer_position(x, call->partition, r->version.offset);
+    }
+    if (print_request_id(x, id))
+        aff_answer_header(x, "Affinity-Request-Id", id);
+    if (r->replayed)
+        aff_answer_header(x, "Affinity-Replayed", "true");
+}
