@@ -9,7 +9,6 @@
 #include "fake_router.h"
 #include "http/server.h"
 
-#include <cmocka.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,6 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 enum { CLIENT_PATIENCE_S = 20 };
 

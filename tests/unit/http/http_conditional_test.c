@@ -1,13 +1,14 @@
 /* Entity tags, HTTP dates, and the conditions of reads. */
 #include "http/conditional.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+
+#include <cmocka.h>
 
 static const struct aff_etag mine = { 0x0badcafe, 7, 88213 };
 

@@ -2,12 +2,13 @@
 #include "http/guard.h"
 #include "lib/mhd_head.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include <cmocka.h>
 
 #define T(literal)                                                                                                     \
     {                                                                                                                  \

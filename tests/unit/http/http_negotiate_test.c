@@ -1,10 +1,11 @@
 /* Prefer, lifetimes, event times, consistency, Idempotency-Key, traceparent. */
 #include "http/negotiate.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 static void the_first_return_preference_counts(void **state)
 {

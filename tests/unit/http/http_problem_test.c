@@ -2,12 +2,13 @@
 #include "http/problem.h"
 #include "serde/json.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include <cmocka.h>
 
 static void assert_printed(const struct aff_problem *problem, const char *text)
 {

@@ -1,12 +1,13 @@
 /* Request targets: segments, escapes, queries, keys. */
 #include "http/target.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include <cmocka.h>
 
 static struct aff_target parse(const char *raw)
 {

@@ -1,12 +1,13 @@
 /* The JSON validator: what RFC 8259 takes, what it does not, and where the text goes wrong. */
 #include "serde/json.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include <cmocka.h>
 
 /* A literal with its length, so that NUL can stand inside. */
 #define T(literal)                                                                                                     \

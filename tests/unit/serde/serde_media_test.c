@@ -1,10 +1,11 @@
 /* Media types: Content-Type and Accept. */
 #include "serde/media.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 static void assert_view(aff_bytes view, const char *text)
 {
