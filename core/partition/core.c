@@ -105,11 +105,18 @@ void aff_core_set_role(struct aff_core *core, enum aff_role role)
 {
     static const char *const names[] = { "opening", "following", "claiming", "master", "settling", "failed" };
 
-    if (core->role != role)
-        aff_log(core->w.logger, INFO, "partition.role", aff_f_str("keyspace", core->opts.keyspace),
-                aff_f_int("partition", core->opts.index), aff_f_str("role", names[role]),
-                aff_f_int("epoch", aff_epoch_major(core->own.epoch)),
-                aff_f_int("minor", aff_epoch_minor(core->own.epoch)), aff_f_int("applied", core->frontier));
+    const struct aff_log_field fields[] = {
+        aff_f_str("keyspace", core->opts.keyspace),
+        aff_f_int("partition", core->opts.index),
+        aff_f_str("role", names[role]),
+        aff_f_int("epoch", aff_epoch_major(core->own.epoch)),
+        aff_f_int("minor", aff_epoch_minor(core->own.epoch)),
+        aff_f_int("applied", core->frontier),
+    };
+
+    if (core->role != role) /* the steps on the way to lead are many and of little news */
+        aff_log_fields(core->w.logger, role == AFF_ROLE_MASTER ? AFF_LOG_INFO : AFF_LOG_DEBUG, "partition.role", fields,
+                       sizeof fields / sizeof *fields);
     core->role = role;
     aff_core_publish(core);
 }
