@@ -12,12 +12,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAP_MIN (UINT64_C(1) << 20)
+#define MAP_UNIT (UINT64_C(1) << 20)
 
 enum { READERS_SPARE = 4, READER_SLOT = 64 };
 
@@ -76,16 +78,36 @@ static int discard(struct aff_store *store, const char *reason, aff_error *err)
     return 0;
 }
 
-/* LMDB writes its table of readers through a map as well: no hole may be in it (space.h). */
-static int make_reader_table(const struct aff_store *store, unsigned readers, aff_error *err)
+/* Opens or makes a file that is written through a map. On btrfs one that is not copy-on-write, while it is empty: there no
+ * other can be promised space (space.h). A file system without that flag refuses it, which is fine. */
+static int open_file(const struct aff_store *store, const char *name, struct stat *ret_st)
 {
-    AFF_CLEANUP(aff_closep)
-    int fd = openat(store->marker.folder_fd, "lock.mdb", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int flags, fd = openat(store->marker.folder_fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, ret_st))
+        ret_st->st_size = 0;
+    if (ret_st->st_size == 0 && ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0) {
+        flags |= FS_NOCOW_FL;
+        (void)ioctl(fd, FS_IOC_SETFLAGS, &flags);
+    }
+    return fd;
+}
+
+/* LMDB makes the files itself if need be; here they get what it does not know of. Its table of readers is written through a
+ * map as well and must have no hole. */
+static int make_files(const struct aff_store *store, unsigned readers, aff_error *err)
+{
+    struct stat st = { 0 };
+    AFF_CLEANUP(aff_closep) int data = open_file(store, "data.mdb", &st);
+    AFF_CLEANUP(aff_closep) int table = data < 0 ? -1 : open_file(store, "lock.mdb", &st);
     off_t size = ((off_t)readers * READER_SLOT / 4096 + 1) * 4096;
-    int rc = fd < 0 ? errno : posix_fallocate(fd, 0, size);
+    int rc = table < 0 ? errno : 0;
+    if (rc == 0 && (st.st_size < size || st.st_blocks * 512 < size))
+        rc = posix_fallocate(table, 0, size);
     if (rc)
         return aff_fail_with(err, rc == ENOSPC || rc == EDQUOT ? AFF_ENOSPACE : AFF_EIO,
-                             "store: cannot make %s/lock.mdb: %s", store->folder, strerror(rc));
+                             "store: cannot make the files in %s: %s", store->folder, strerror(rc));
     return 0;
 }
 
@@ -110,10 +132,10 @@ static int open_env(struct aff_store *store, const struct aff_store_opts *opts, 
     if (rc)
         return env_error(store, rc, "open", err);
     unsigned readers = opts->readers + READERS_SPARE;
-    int code = make_reader_table(store, readers, err);
+    int code = make_files(store, readers, err);
     if (code)
         return code;
-    mdb_env_set_mapsize(store->env, opts->map_bytes & ~UINT64_C(0xffff));
+    mdb_env_set_mapsize(store->env, opts->map_bytes / MAP_UNIT * MAP_UNIT);
     mdb_env_set_maxdbs(store->env, AFF_DBS);
     mdb_env_set_maxreaders(store->env, readers);
     unsigned flags = MDB_NOSYNC | MDB_WRITEMAP | MDB_NOTLS | readahead_flag(on_disk);
@@ -182,7 +204,7 @@ static int open_data(struct aff_store *store, const struct aff_store_opts *opts,
         return code;
     code = aff_space_init(&store->space, store->env, store->folder, store->logger);
     if (code)
-        return aff_fail_with(err, code, "store: no space on the disk of %s", store->folder);
+        return aff_fail_with(err, code, "store: cannot allocate disk space in %s", store->folder);
     MDB_envinfo info;
     mdb_env_info(store->env, &info);
     *ret_fresh = info.me_last_txnid == 0;
@@ -251,7 +273,7 @@ static int open_trusted(struct aff_store *store, const struct aff_store_opts *op
 
 int aff_store_open(const struct aff_store_opts *opts, struct aff_store **ret_store, bool *ret_fresh, aff_error *err)
 {
-    if (opts->map_bytes < MAP_MIN || opts->map_bytes > SIZE_MAX / 2)
+    if (opts->map_bytes < MAP_UNIT || opts->map_bytes > SIZE_MAX / 2)
         return aff_fail_with(err, AFF_EINVAL, "store: map_bytes is %llu and must be 1 MiB at least",
                              (unsigned long long)opts->map_bytes);
     AFF_CLEANUP(store_freep) struct aff_store *store = aff_xcalloc(1, sizeof *store);

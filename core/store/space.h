@@ -25,13 +25,15 @@ struct aff_space {
     uint64_t page;      /* bytes */
     uint64_t most;      /* pages of the map */
     uint64_t allocated; /* pages */
+    uint64_t used;      /* pages, when the open transaction began */
     uint64_t next;      /* the open transaction has used none from here on; a bound, or exact */
     uint64_t free_tree; /* pages of LMDB's own list of free pages */
     bool exact;         /* the transaction tells how many pages it has taken */
     bool full;          /* the disk refused lately */
 };
 
-/* Allocates what the data uses, and a first step more if the disk has it. 0 or AFF_ENOSPACE, AFF_EIO. */
+/* Allocates what the data uses, and a first step more if the disk has it. A disk without any is found by the first claim, so
+ * that reads can be served. 0 or AFF_EIO. */
 int aff_space_init(struct aff_space *space, MDB_env *env, const char *folder, const struct aff_logger *logger);
 
 void aff_space_begin(struct aff_space *space, MDB_txn *txn);           /* a transaction has begun */

@@ -114,13 +114,9 @@ int aff_store_get(struct aff_store *store, aff_bytes key, struct aff_item *ret_i
 /* When the key expires as things stand: 0 and the time, AFF_NO_TIME for none, or an error. */
 static int expiry_now(struct aff_store *store, aff_bytes key, int64_t *ret_ms)
 {
-    *ret_ms = AFF_NO_TIME;
-    if (aff_expiry_unused(store))
-        return 0;
-    struct aff_item old;
-    int code = aff_store_get(store, key, &old);
-    if (code == 1)
-        *ret_ms = old.version.expires_ms;
+    struct aff_item old = { .version.expires_ms = AFF_NO_TIME };
+    int code = aff_expiry_unused(store) ? 0 : aff_store_get(store, key, &old);
+    *ret_ms = old.version.expires_ms;
     return code < 0 ? code : 0;
 }
 

@@ -224,8 +224,8 @@ static void tables_are_ordered_and_apart(void **state)
     aff_bytes key = aff_bytes_of(NULL, 0), value;
     char walked[16] = "";
     while (aff_store_table_next(f->store, AFF_TABLE_EPOCHS, key, &key, &value) == 1) {
-        strncat(walked, key.data, key.len);
-        strcat(walked, " ");
+        size_t len = strlen(walked);
+        (void)snprintf(walked + len, sizeof walked - len, "%.*s ", (int)key.len, (const char *)key.data);
         assert_true(aff_bytes_equal(value, aff_str("3")));
     }
     assert_string_equal(walked, "a ab b c ");
