@@ -112,6 +112,7 @@ static bool observe_rank(struct aff_core *core, const struct aff_record *rec, bo
 {
     bool mine = aff_stamp_same_owner(rec->stamp, core->own);
     bool claiming = core->role == AFF_ROLE_CLAIMING || core->role == AFF_ROLE_SETTLING;
+    aff_epoch rival = core->own.epoch + (AFF_WEAK(core, DUP) ? 1 : 0); /* from here on a claim defeats ours */
 
     if (claiming && mine && rec->kind == AFF_KIND_CLAIM) {
         if (valid || (AFF_WEAK(core, DUP) && rec->stamp.epoch == core->cur.epoch))
@@ -120,7 +121,7 @@ static bool observe_rank(struct aff_core *core, const struct aff_record *rec, bo
             aff_core_depose(core, core->cur.epoch, "the claim is void");
         return false;
     }
-    if (valid && !mine && ((claiming && rec->stamp.epoch >= core->own.epoch) || core->role == AFF_ROLE_MASTER)) {
+    if (valid && !mine && ((claiming && rec->stamp.epoch >= rival) || core->role == AFF_ROLE_MASTER)) {
         aff_core_depose(core, rec->stamp.epoch, "a newer mastership stands in the log");
         return false;
     }
