@@ -103,7 +103,7 @@ struct aff_op {
     struct aff_slot *slot;          /* the key that it is queued on */
     struct aff_flight *flight;      /* the record that carries it */
     bool wrote;                     /* it staged something in the record that carries it */
-    void *owned;                    /* memory behind result.reply of a replay */
+    void *owned;                    /* memory behind result.reply of a replay; `done` may take it over, and free it */
     enum {
         AFF_OP_NEW,
         AFF_OP_QUEUED,    /* waits for its key */

@@ -35,11 +35,16 @@ static void deliver_done(struct aff_msg *msg)
     call->answered(call);
 }
 
+static void release(struct aff_call *call)
+{
+    free(call->owned);
+    call->owned = NULL;
+    call->released(call);
+}
+
 static void deliver_release(struct aff_msg *msg)
 {
-    struct aff_call *call = aff_container_of(msg, struct aff_call, release_msg);
-
-    call->released(call);
+    release(aff_container_of(msg, struct aff_call, release_msg));
 }
 
 static void deliver_both(struct aff_msg *msg)
@@ -47,7 +52,7 @@ static void deliver_both(struct aff_msg *msg)
     struct aff_call *call = aff_container_of(msg, struct aff_call, release_msg);
 
     call->answered(call);
-    call->released(call);
+    release(call);
 }
 
 /* ---- on the partition's loop ---- */
@@ -63,9 +68,13 @@ static void op_done(struct aff_op *op)
 
     count_outcome(call->part, &op->result);
     call->identity8 = atomic_load(&aff_partition_shared(call->part)->identity8);
-    if (is_local(call))
+    if (is_local(call)) {
         call->answered(call);
-    else if (op->state == AFF_OP_LEFT) /* answered at its deadline; released when the log has settled it */
+        return;
+    }
+    call->owned = op->owned; /* the answer is on its way for longer than the partition remembers it */
+    op->owned = NULL;
+    if (op->state == AFF_OP_LEFT) /* answered at its deadline; released when the log has settled it */
         aff_loop_post(call->port->loop, &call->done_msg);
 }
 
@@ -115,6 +124,7 @@ void aff_port_call(struct aff_port *port, const struct aff_space *space, struct 
     call->partition = aff_partition_of(call->op.key, space->partitions);
     call->port = port;
     call->part = part_of(space, call->partition);
+    call->owned = NULL;
     call->op.done = op_done;
     call->op.release = op_release;
     there = aff_partition_loop(call->part);

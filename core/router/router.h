@@ -72,6 +72,7 @@ struct aff_call {
     /* the router's own */
     struct aff_port *port;
     void *part;
+    void *owned; /* memory behind the reply, until it is released */
     struct aff_msg to, done_msg, release_msg;
 };
 void aff_port_call(struct aff_port *port, const struct aff_space *space, struct aff_call *call);

@@ -192,6 +192,7 @@ struct request {
     struct aff_command_op op;
     struct fixture *f;
     int answered;
+    char reply[64]; /* as it was when the answer came */
     sem_t released;
 };
 
@@ -200,6 +201,8 @@ static void on_answered(struct aff_call *call)
     struct request *r = aff_container_of(aff_container_of(call, struct aff_command_op, call), struct request, op);
 
     assert_true(aff_loop_here(r->f->loops[0]));
+    if (call->op.result.reply.len < sizeof r->reply && call->op.result.reply.data)
+        memcpy(r->reply, call->op.result.reply.data, call->op.result.reply.len);
     r->answered++;
 }
 
@@ -310,6 +313,31 @@ static void commands_stage_reply_and_refuse(void **state)
     aff_command_fini(&r.op);
 }
 
+/* The reply of an earlier request is memory of the partition's loop; it must outlive the way to the other one. */
+static void a_replayed_reply_is_whole_on_every_loop(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int i = 0; i < 40; i++) {
+        char key[16] = "";
+
+        snprintf(key, sizeof key, "replay-%d", i);
+        for (int repeat = 0; repeat < 2; repeat++) {
+            struct request r;
+
+            begin(f, &r, AFF_OP_COMMAND, key, "");
+            aff_command_prepare(&r.op, f->space, aff_space_command(f->space, aff_str("deposit")),
+                                aff_str("{\"amount\":1234567}"), aff_str("application/json"));
+            r.op.call.op.identified = true;
+            memcpy(r.op.call.op.id.b, key, sizeof r.op.call.op.id.b);
+            assert_int_equal(ask(f, &r)->code, 0);
+            assert_int_equal(r.op.call.op.result.replayed, repeat);
+            assert_string_equal(r.reply, "{\"balance\":1234567}");
+            aff_command_fini(&r.op);
+        }
+    }
+}
+
 static void read_balance(void *what)
 {
     struct request *r = what;
@@ -396,6 +424,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_acknowledged_write_is_read_on_another_loop),
         cmocka_unit_test(commands_stage_reply_and_refuse),
+        cmocka_unit_test(a_replayed_reply_is_whole_on_every_loop),
         cmocka_unit_test(a_reading_command_runs_on_a_snapshot),
         cmocka_unit_test(an_outcome_is_found_by_its_request_id),
         cmocka_unit_test(a_request_id_that_is_none_is_refused),
