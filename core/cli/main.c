@@ -12,6 +12,13 @@ static int run_help(int argc, char **argv);
 static int run_version(int argc, char **argv);
 
 static const struct aff_cli_command commands[] = {
+    { "serve", "serve -c FILE [--set a.b=c]... [--ready-file F]", "run a node",
+      "  -c, --config FILE   the configuration\n"
+      "  --set a.b=c         override a setting; as often as wanted\n"
+      "  --ready-file F      write one line of JSON with the addresses and the process id once it serves\n"
+      "\n"
+      "SIGTERM or SIGINT ends it after what is under way is done; a second one hurries.\n",
+      aff_cli_serve },
     { "check", "check -c FILE [--set a.b=c]... | check --describe",
       "print the effective settings, or every error in them",
       "  -c, --config FILE   the configuration\n"

@@ -1,0 +1,11 @@
+/*
+ * serve.c - `affinity serve`: a node with the keyspaces of its configuration; the same as aff_main() does for an
+ * application. The process's first thread.
+ */
+#include "cli/cli.h"
+#include "node/serve.h"
+
+int aff_cli_serve(int argc, char **argv)
+{
+    return aff_main_as("affinity serve", argc, argv, NULL);
+}

@@ -1,0 +1,20 @@
+/*
+ * admin.h - what a node says about itself: the bodies of /livez, /readyz, /metrics and /cluster.
+ *
+ * Any loop; everything is read from what the loops publish, nothing waits for another thread.
+ */
+#ifndef AFF_NODE_ADMIN_H
+#define AFF_NODE_ADMIN_H
+
+#include "base/buf.h"
+#include "node/inner.h"
+
+/* Each appends its body and returns the status: 200, or 503 when the answer is no; AFF_ENOMEM. */
+int aff_admin_livez(const struct aff_node *node, struct aff_buf *body);
+int aff_admin_readyz(const struct aff_node *node, bool verbose, struct aff_buf *body);
+int aff_admin_metrics(const struct aff_node *node, struct aff_buf *body); /* metrics.c */
+int aff_admin_cluster(const struct aff_node *node, struct aff_buf *body);
+
+const char *aff_role_name(enum aff_role role);
+
+#endif

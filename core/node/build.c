@@ -1,0 +1,398 @@
+/*
+ * build.c - the parts of a node, made in order and freed in reverse. Nothing runs meanwhile: the owner's thread alone.
+ */
+#include "node/inner.h"
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "node/admin.h"
+#include "node/limits.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+/* ---- folders ---- */
+
+/* "<data>/<tail>", to be freed. */
+static char *path_of(const struct aff_node *node, const char *tail)
+{
+    size_t size = strlen(node->config->node.data) + strlen(tail) + 2;
+    char *path = aff_xmalloc(size);
+    (void)snprintf(path, size, "%s/%s", node->config->node.data, tail);
+    return path;
+}
+
+/* Makes a folder and its name durable: a log in a folder that is lost with the power would be lost as well. */
+static int make_folder(const char *path)
+{
+    if (mkdir(path, 0700) != 0)
+        return errno == EEXIST ? 0 : -1;
+    AFF_CLEANUP(aff_closep) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    AFF_CLEANUP(aff_closep) int parent = fd < 0 ? -1 : openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return parent < 0 || fsync(parent) != 0 ? -1 : 0;
+}
+
+static int make_data_folder(const struct aff_node *node, aff_error *err)
+{
+    AFF_CLEANUP(aff_freep) char *path = aff_xstrdup(node->config->node.data);
+    for (char *at = path + 1;; at++) {
+        char cut = *at;
+        if (cut != '/' && cut != '\0')
+            continue;
+        *at = '\0';
+        if (make_folder(path) != 0)
+            return aff_fail_with(err, AFF_EIO, "node.data: cannot make the folder %s: %s", path, strerror(errno));
+        if (cut == '\0')
+            return 0;
+        *at = cut;
+    }
+}
+
+static uint64_t count_segments(const struct aff_node *node)
+{
+    AFF_CLEANUP(aff_freep) char *folder = path_of(node, "log");
+    DIR *dir = opendir(folder);
+    uint64_t count = 0;
+    for (const struct dirent *entry; dir && (entry = readdir(dir));)
+        count += strstr(entry->d_name, ".journal") != NULL;
+    if (dir)
+        (void)closedir(dir);
+    return count;
+}
+
+/* ---- changelog and coordinator ---- */
+
+static int make_changelog(struct aff_node *node, aff_error *err)
+{
+    const struct aff_config *c = node->config;
+    if (c->changelog == AFF_CHANGELOG_MEMORY) {
+        struct aff_changelog_memory_opts opts = { .clock = node->logger.clock, .logger = &node->logger };
+        return aff_changelog_memory_new(&opts, &node->changelog, err);
+    }
+    AFF_CLEANUP(aff_freep) char *folder = path_of(node, "log");
+    struct aff_changelog_embedded_opts opts = {
+        .folder = folder,
+        .segment_bytes = c->embedded.segment,
+        .compact_every_ms = c->embedded.compaction_interval_ms,
+        .clock = node->logger.clock,
+        .logger = &node->logger,
+    };
+    return aff_changelog_embedded_new(&opts, &node->changelog, err);
+}
+
+static int make_topic(struct aff_node *node, struct aff_node_space *space, aff_error *err)
+{
+    const struct aff_config_keyspace *k = space->served->settings;
+    size_t size = strlen(node->config->cluster) + strlen(k->name) + 2;
+    space->topic = aff_xmalloc(size);
+    (void)snprintf(space->topic, size, "%s.%s", node->config->cluster, k->name);
+    struct aff_topic topic = {
+        .name = space->topic,
+        .partitions = k->partitions,
+        .compaction_lag_ms = k->compaction_lag_ms,
+        .tombstone_retention_ms = k->tombstone_retention_ms,
+        .compact = node->config->embedded.compaction,
+    };
+    return node->changelog->ops->topic(node->changelog, &topic, err);
+}
+
+static int make_topics(struct aff_node *node, aff_error *err)
+{
+    node->spaces = aff_xcalloc(node->served.count, sizeof *node->spaces);
+    int code = 0;
+    for (size_t i = 0; i < node->served.count && code == 0; i++) {
+        node->spaces[i].served = &node->served.items[i];
+        code = make_topic(node, &node->spaces[i], err);
+    }
+    return code;
+}
+
+/* Both changelogs belong to this process alone, the embedded one by its lock: nobody else can lead. */
+static void make_coordinator(struct aff_node *node)
+{
+    struct aff_coordinator_embedded_opts opts = { .exclusive = true, .logger = &node->logger };
+    node->coordinator = aff_coordinator_embedded_new(&opts);
+}
+
+/* ---- loops ---- */
+
+static int make_loop(struct aff_node *node, unsigned index, aff_error *err)
+{
+    struct aff_node_loop *l = &node->loops[index];
+    char name[16];
+    (void)snprintf(name, sizeof name, "aff-loop-%u", index % 1000);
+    struct aff_loop_opts opts = { .name = name, .index = index, .clock = node->logger.clock, .logger = &node->logger };
+    l->node = node;
+    atomic_init(&l->stage, AFF_LOOP_MADE);
+    atomic_init(&l->ticked_ns, aff_mono_ns(node->logger.clock));
+    int code = aff_loop_new(&opts, &l->loop, err);
+    if (code == 0)
+        l->group = aff_partition_group_new(l->loop);
+    return code;
+}
+
+static int make_loops(struct aff_node *node, aff_error *err)
+{
+    int code = 0;
+    node->loops = aff_xcalloc(node->loops_count, sizeof *node->loops);
+    for (unsigned i = 0; i < node->loops_count && code == 0; i++)
+        code = make_loop(node, i, err);
+    return code;
+}
+
+/* ---- partitions: dealt out to the loops in turn, over all keyspaces ---- */
+
+static uint64_t count_partitions(const struct aff_node *node)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < node->served.count; i++)
+        count += node->served.items[i].settings->partitions;
+    return count;
+}
+
+static int make_partition(struct aff_node *node, struct aff_node_space *space, uint32_t index, uint64_t number,
+                          uint64_t map_bytes, aff_error *err)
+{
+    const struct aff_config_keyspace *k = space->served->settings;
+    char tail[80];
+    (void)snprintf(tail, sizeof tail, "state/%s/%u", k->name, index);
+    AFF_CLEANUP(aff_freep) char *folder = path_of(node, tail);
+    struct aff_partition_opts opts = {
+        .core = { .keyspace = k->name,
+                  .index = index,
+                  .partitions = k->partitions,
+                  .ttl_ms = k->ttl_ms,
+                  .compaction_lag_ms = k->compaction_lag_ms,
+                  .tombstone_retention_ms = k->tombstone_retention_ms },
+        .topic = space->topic,
+        .group = node->loops[number % node->loops_count].group,
+        .changelog = node->changelog,
+        .coordinator = node->coordinator,
+        .store = { .folder = folder,
+                   .map_bytes = map_bytes,
+                   .readers = node->loops_count,
+                   .logger = &node->logger },
+    };
+    aff_error problem = { 0 };
+    int code = aff_partition_new(&opts, &space->parts[index], &problem);
+    return code ? aff_fail_with(err, code, "keyspace %s, partition %u: %.400s", k->name, index, problem.text) : 0;
+}
+
+static int make_partitions(struct aff_node *node, aff_error *err)
+{
+    uint64_t number = 0, map_bytes = aff_map_bytes(count_partitions(node));
+    for (size_t i = 0; i < node->served.count; i++) {
+        struct aff_node_space *space = &node->spaces[i];
+        uint32_t count = space->served->settings->partitions;
+        space->parts = aff_xcalloc(count, sizeof(struct aff_partition *));
+        for (; space->made < count; space->made++) {
+            int code = make_partition(node, space, space->made, number++, map_bytes, err);
+            if (code)
+                return code;
+        }
+    }
+    return 0;
+}
+
+/* ---- router and ports ---- */
+
+static void make_router(struct aff_node *node)
+{
+    node->router = aff_router_new();
+    for (size_t i = 0; i < node->served.count; i++) {
+        const struct aff_served *served = &node->served.items[i];
+        struct aff_space settings = {
+            .name = served->settings->name,
+            .partitions = served->settings->partitions,
+            .rest = served->rest,
+            .require_match = served->settings->require_match,
+            .max_value = served->settings->max_value,
+            .ttl_ms = served->settings->ttl_ms,
+            .commands = served->commands,
+        };
+        aff_router_add(node->router, &settings, node->spaces[i].parts);
+    }
+}
+
+static int make_ports(struct aff_node *node, aff_error *err)
+{
+    int code = 0;
+    for (unsigned i = 0; i < node->loops_count && code == 0; i++)
+        code = aff_port_new(node->router, node->loops[i].loop, &node->loops[i].port, err);
+    return code;
+}
+
+/* ---- http ---- */
+
+static int livez(void *node, struct aff_buf *body)
+{
+    return aff_admin_livez(node, body);
+}
+static int readyz(void *node, bool verbose, struct aff_buf *body)
+{
+    return aff_admin_readyz(node, verbose, body);
+}
+static int metrics(void *node, struct aff_buf *body)
+{
+    return aff_admin_metrics(node, body);
+}
+static int cluster(void *node, struct aff_buf *body)
+{
+    return aff_admin_cluster(node, body);
+}
+
+static int make_http(struct aff_node *node, struct aff_node_loop *l, aff_error *err)
+{
+    const struct aff_config_limits *limits = &node->config->limits;
+    struct aff_http_opts opts = {
+        .loop = l->loop,
+        .router = node->router,
+        .port = l->port,
+        .gate = node->gate,
+        .limits = { .head = limits->head,
+                    .target = limits->target,
+                    .body = limits->body,
+                    .head_timeout_ms = limits->head_timeout_ms,
+                    .exchange_timeout_ms = limits->exchange_timeout_ms,
+                    .idle_timeout_ms = limits->idle_timeout_ms,
+                    .body_min_rate = limits->body_min_rate,
+                    .json_depth = node->config->json.max_depth },
+        .admin = { .self = node, .livez = livez, .readyz = readyz, .metrics = metrics, .cluster = cluster },
+    };
+    return aff_http_new(&opts, &l->http, err);
+}
+
+static int make_https(struct aff_node *node, aff_error *err)
+{
+    const struct aff_config_limits *limits = &node->config->limits;
+    struct aff_gate_opts opts = { .connections = limits->connections,
+                                  .connections_per_address = limits->connections_per_address,
+                                  .bodies = limits->bodies };
+    int code = 0;
+    node->gate = aff_gate_new(&opts);
+    node->https = aff_xcalloc(node->loops_count, sizeof(struct aff_http *));
+    for (unsigned i = 0; i < node->loops_count && code == 0; i++) {
+        code = make_http(node, &node->loops[i], err);
+        node->https[i] = node->loops[i].http;
+    }
+    return code;
+}
+
+/* Accepted by the loops in turn. */
+static int make_listeners(struct aff_node *node, aff_error *err)
+{
+    int code = 0;
+    node->listeners = aff_xcalloc(node->config->http_count, sizeof(struct aff_listener *));
+    for (size_t i = 0; i < node->config->http_count && code == 0; i++) {
+        const struct aff_config_address *address = &node->config->http[i].listen;
+        struct aff_listener_opts opts = {
+            .host = address->host,
+            .port = address->port,
+            .loop = node->loops[i % node->loops_count].loop,
+            .https = node->https,
+            .https_count = node->loops_count,
+            .gate = node->gate,
+        };
+        code = aff_listener_new(&opts, &node->listeners[i], err);
+        if (code == 0)
+            (void)snprintf(node->addresses[i], sizeof *node->addresses, "%s",
+                           aff_listener_address(node->listeners[i]));
+    }
+    return code;
+}
+
+static void free_https(struct aff_node *node)
+{
+    for (size_t i = 0; node->listeners && i < node->config->http_count; i++)
+        aff_listener_free(node->listeners[i]);
+    for (unsigned i = 0; node->https && i < node->loops_count; i++)
+        aff_http_free(node->https[i]);
+    free(node->listeners);
+    free(node->https);
+    node->listeners = NULL;
+    node->https = NULL;
+    node->gate = aff_gate_free(node->gate);
+}
+
+/* ---- the whole ---- */
+
+static int make_room(struct aff_node *node, aff_error *err)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    node->loops_count = node->config->node.loops ? node->config->node.loops : cores > 0 ? (unsigned)cores : 1;
+    int code = make_data_folder(node, err);
+    if (code)
+        return code;
+    struct aff_needs needs = {
+        .connections = node->config->limits.connections,
+        .partitions = count_partitions(node),
+        .loops = node->loops_count,
+        .listeners = node->config->http_count,
+        .segments = count_segments(node),
+    };
+    return aff_needs_raise(&needs, err);
+}
+
+int aff_node_build(struct aff_node *node, aff_error *err)
+{
+    int code = make_room(node, err);
+    if (code == 0)
+        code = make_changelog(node, err);
+    if (code == 0)
+        code = make_topics(node, err);
+    if (code)
+        return code;
+    make_coordinator(node);
+    code = make_loops(node, err);
+    if (code == 0)
+        code = make_partitions(node, err);
+    if (code)
+        return code;
+    make_router(node);
+    code = make_ports(node, err);
+    if (code == 0)
+        code = make_https(node, err);
+    return code ? code : make_listeners(node, err);
+}
+
+static void free_spaces(struct aff_node *node)
+{
+    for (size_t i = 0; node->spaces && i < node->served.count; i++) {
+        struct aff_node_space *space = &node->spaces[i];
+        for (uint32_t p = 0; p < space->made; p++)
+            aff_partition_free(space->parts[p]);
+        free(space->parts);
+        free(space->topic);
+    }
+    free(node->spaces);
+    node->spaces = NULL;
+}
+
+static void free_loops(struct aff_node *node)
+{
+    for (unsigned i = 0; node->loops && i < node->loops_count; i++) {
+        struct aff_node_loop *l = &node->loops[i];
+        aff_partition_group_free(l->group);
+        aff_loop_free(l->loop);
+    }
+    free(node->loops);
+    node->loops = NULL;
+}
+
+void aff_node_unbuild(struct aff_node *node)
+{
+    free_https(node);
+    for (unsigned i = 0; node->loops && i < node->loops_count; i++)
+        node->loops[i].port = aff_port_free(node->loops[i].port);
+    node->router = aff_router_free(node->router);
+    free_spaces(node);
+    if (node->coordinator)
+        node->coordinator = node->coordinator->ops->free(node->coordinator);
+    if (node->changelog)
+        node->changelog = node->changelog->ops->free(node->changelog);
+    free_loops(node);
+}

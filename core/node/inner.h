@@ -1,0 +1,106 @@
+/*
+ * inner.h - the insides of a node, shared by the files of this folder alone.
+ *
+ *   keyspaces.c  what is served: the configuration's keyspaces and the application's
+ *   limits.c     open files and address space
+ *   build.c      makes the parts in order, frees them in reverse
+ *   node.c       life: start, drain, stop; the public functions
+ *   admin.c      bodies of /livez, /readyz, /metrics, /cluster
+ *   metrics.c    the Prometheus text
+ *   serve.c      the process around a node: signals, ready file
+ *   main.c       aff_main()
+ *
+ * Threads. A node is made, started and stopped by one thread of the application, "the owner". Loops are threads of the
+ * node; what both touch is atomic and marked so. Parts are made before the loops run and freed after they have ended, so
+ * loops see them as constant.
+ */
+#ifndef AFF_NODE_INNER_H
+#define AFF_NODE_INNER_H
+
+#include "base/loop.h"
+#include "changelog/changelog.h"
+#include "config/config.h"
+#include "coordinator/coordinator.h"
+#include "http/server.h"
+#include "node/keyspaces.h"
+#include "partition/partition.h"
+#include "router/build.h"
+
+#include <affinity/node.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { AFF_ADDRESS_MAX = 96 };
+
+/* What the owner asks of a loop, and what the loop has done of it. */
+enum aff_loop_stage {
+    AFF_LOOP_MADE,
+    AFF_LOOP_STARTED, /* its partitions have begun */
+    AFF_LOOP_QUIET,   /* drained: nothing is under way */
+    AFF_LOOP_ENDED,   /* its partitions have answered and stopped */
+    AFF_LOOP_CLOSED,  /* its connections are gone */
+};
+
+struct aff_node_loop {
+    struct aff_node *node;
+    struct aff_loop *loop;
+    struct aff_partition_group *group;
+    struct aff_port *port;
+    struct aff_http *http; /* also in node->https */
+    pthread_t thread;
+    bool runs; /* the thread was made and is not joined */
+    struct aff_msg start, drain, end, close;
+    struct aff_timer tick, quiet; /* the loop's */
+    _Atomic int64_t ticked_ns;    /* when it said last that it lives, monotonic */
+    atomic_int stage;             /* enum aff_loop_stage; the loop writes */
+};
+
+struct aff_node_space {
+    const struct aff_served *served;
+    char *topic; /* "<cluster>.<keyspace>" */
+    struct aff_partition **parts;
+    uint32_t made; /* of them */
+};
+
+struct aff_node {
+    struct aff_config *config;
+    struct aff_logger logger;
+    struct aff_served_list served;
+
+    /* parts, while it is started */
+    struct aff_changelog *changelog;
+    struct aff_coordinator *coordinator;
+    struct aff_node_loop *loops;
+    unsigned loops_count;
+    struct aff_node_space *spaces; /* as many as served */
+    struct aff_router *router;
+    struct aff_gate *gate;
+    struct aff_http **https;         /* one a loop */
+    struct aff_listener **listeners; /* as many as config->http_count */
+    char (*addresses)[AFF_ADDRESS_MAX];
+
+    /* life */
+    bool built;
+    int64_t started_wall_ms;
+    int64_t progress_ns; /* when the sum of applied offsets changed last, while it starts */
+    int64_t progress_sum;
+    atomic_bool draining;
+};
+
+/* ---- build.c ---- */
+
+/* Makes everything but threads. On an error what was made is left to aff_node_unbuild(). */
+int aff_node_build(struct aff_node *node, aff_error *err);
+void aff_node_unbuild(struct aff_node *node); /* no loop runs */
+
+/* ---- node.c: the steps of which the public functions are made; the owner's thread ---- */
+
+int aff_node_make(struct aff_config *config, const aff_keyspace *const *keyspaces, struct aff_node **ret_node,
+                  aff_error *err); /* takes the configuration over, on success */
+int aff_node_begin(struct aff_node *node, aff_error *err);        /* builds, and runs the threads */
+int aff_node_begun(struct aff_node *node, aff_error *err);        /* 1: every partition serves; 0: not yet; or an error */
+void aff_node_drain(struct aff_node *node);                       /* refuse what is new */
+bool aff_node_drained(const struct aff_node *node);               /* nothing is under way any more */
+int aff_node_end(struct aff_node *node);                          /* AFF_ETIMEDOUT: something was cut off */
+
+#endif

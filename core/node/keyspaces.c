@@ -1,0 +1,196 @@
+/*
+ * keyspaces.c - see keyspaces.h. The structs of an application may be older than this library, hence shorter: each is
+ * copied by the size that it names, and what it does not have is zero.
+ */
+#include "node/keyspaces.h"
+
+#include "base/alloc.h"
+#include "serde/media.h"
+
+#include <stdlib.h>
+
+enum { COMMANDS_MAX = 1000, COMMAND_NAME_MAX = 40 };
+
+static bool is_command_name(const char *name)
+{
+    size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-");
+    return name[len] == '\0' && len >= 1 && len <= COMMAND_NAME_MAX && name[0] >= 'a' && name[0] <= 'z';
+}
+
+static bool is_accepted(const char *accepts)
+{
+    struct aff_media media;
+    if (!accepts || strcmp(accepts, "*") == 0)
+        return true;
+    return aff_media_parse(aff_str(accepts), &media) && media.essence.len == strlen(accepts);
+}
+
+/* ---- commands ---- */
+
+static int check_command(const char *keyspace, const aff_command *c, size_t index, aff_error *err)
+{
+    if (!c->name || !is_command_name(c->name))
+        return aff_fail_with(err, AFF_EINVAL,
+                             "keyspace %s: command %zu has the name '%.60s'; a name is a lower-case letter, then up to 39 of "
+                             "a-z, 0-9 and -; a table ends with AFF_COMMAND_END",
+                             keyspace, index, c->name ? c->name : "");
+    if (!c->run == !c->read)
+        return aff_fail_with(err, AFF_EINVAL, "keyspace %s: command %s sets %s; exactly one of run and read is right",
+                             keyspace, c->name, c->run ? "run and read" : "neither run nor read");
+    if (!is_accepted(c->accepts))
+        return aff_fail_with(err, AFF_EINVAL,
+                             "keyspace %s: command %s accepts '%.60s'; expected a media type such as text/plain, or *",
+                             keyspace, c->name, c->accepts);
+    return 0;
+}
+
+static int check_unique(const char *keyspace, const aff_command *commands, size_t index, aff_error *err)
+{
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(commands[i].name, commands[index].name) == 0)
+            return aff_fail_with(err, AFF_EINVAL, "keyspace %s: there are two commands %s", keyspace,
+                                 commands[i].name);
+    return 0;
+}
+
+/* The table's elements lie `stride` bytes apart, whatever this library's size of one is. */
+static const char *element(const aff_command *table, size_t stride, size_t index)
+{
+    return (const char *)table + index * stride;
+}
+
+static size_t size_of_element(const char *at)
+{
+    size_t size;
+    memcpy(&size, at, sizeof size);
+    return size;
+}
+
+static int copy_commands(const char *keyspace, const aff_command *table, struct aff_served *served, aff_error *err)
+{
+    size_t stride = table->size, count = 0;
+    if (stride != 0 && stride < offsetof(aff_command, accepts))
+        return aff_fail_with(err, AFF_EINVAL, "keyspace %s: the first command's size is %zu; expected sizeof(aff_command)",
+                             keyspace, stride);
+    for (const char *at; stride && size_of_element(at = element(table, stride, count)) != 0; count++) {
+        if (size_of_element(at) != stride || count == COMMANDS_MAX)
+            return aff_fail_with(err, AFF_EINVAL,
+                                 "keyspace %s: command %zu does not begin with sizeof(aff_command), and is not "
+                                 "AFF_COMMAND_END",
+                                 keyspace, count);
+        served->commands = aff_xrealloc(served->commands, count + 2, sizeof *served->commands);
+        memset(&served->commands[count], 0, 2 * sizeof *served->commands);
+        memcpy(&served->commands[count], at, stride < sizeof(aff_command) ? stride : sizeof(aff_command));
+        int code = check_command(keyspace, &served->commands[count], count, err);
+        if (code == 0)
+            code = check_unique(keyspace, served->commands, count, err);
+        if (code)
+            return code;
+    }
+    return 0;
+}
+
+/* ---- keyspaces ---- */
+
+static int copy_keyspace(const aff_keyspace *from, size_t index, aff_keyspace *ret_keyspace, aff_error *err)
+{
+    if (from->size < offsetof(aff_keyspace, commands))
+        return aff_fail_with(err, AFF_EINVAL, "keyspace %zu: its size is %zu; expected sizeof(aff_keyspace)", index,
+                             from->size);
+    *ret_keyspace = (aff_keyspace){ 0 };
+    memcpy(ret_keyspace, from, from->size < sizeof *from ? from->size : sizeof *from);
+    if (!ret_keyspace->name)
+        return aff_fail_with(err, AFF_EINVAL, "keyspace %zu: it has no name", index);
+    return 0;
+}
+
+static int check_rest(const aff_keyspace *keyspace, aff_error *err)
+{
+    if (keyspace->rest == AFF_REST_NONE || (keyspace->rest & ~(unsigned)AFF_REST_ALL) == 0)
+        return 0;
+    return aff_fail_with(err, AFF_EINVAL,
+                         "keyspace %s: rest is 0x%x; expected AFF_REST_GET, AFF_REST_PUT, AFF_REST_DELETE together, or "
+                         "AFF_REST_NONE alone",
+                         keyspace->name, keyspace->rest);
+}
+
+/* Makes sure that the configuration has each of them; places in it are stable only afterwards. */
+static int add_to_config(struct aff_config *config, const aff_keyspace *const *keyspaces, aff_error *err)
+{
+    aff_keyspace k;
+    for (size_t i = 0; keyspaces && keyspaces[i]; i++) {
+        int code = copy_keyspace(keyspaces[i], i, &k, err);
+        if (code)
+            return code;
+        if (!aff_config_keyspace(config, k.name))
+            return aff_fail_with(err, AFF_EINVAL,
+                                 "keyspace %zu has the name '%.60s'; a name is a lower-case letter, then up to 39 of a-z, "
+                                 "0-9 and _",
+                                 i, k.name);
+        for (size_t j = 0; j < i; j++) {
+            aff_keyspace other;
+            code = copy_keyspace(keyspaces[j], j, &other, err);
+            if (code == 0 && strcmp(other.name, k.name) == 0)
+                code = aff_fail_with(err, AFF_EINVAL, "keyspace %s: the application names it twice", k.name);
+            if (code)
+                return code;
+        }
+    }
+    return 0;
+}
+
+static struct aff_served *find(struct aff_served_list *list, const char *name)
+{
+    size_t i = 0;
+    while (strcmp(list->items[i].settings->name, name) != 0)
+        i++;
+    return &list->items[i];
+}
+
+static int fill(struct aff_served_list *list, const aff_keyspace *const *keyspaces, aff_error *err)
+{
+    aff_keyspace k;
+    for (size_t i = 0; keyspaces && keyspaces[i]; i++) {
+        int code = copy_keyspace(keyspaces[i], i, &k, err);
+        if (code == 0)
+            code = check_rest(&k, err);
+        if (code)
+            return code;
+        struct aff_served *served = find(list, k.name);
+        served->rest = k.rest ? k.rest : AFF_REST_ALL;
+        code = k.commands ? copy_commands(k.name, k.commands, served, err) : 0;
+        if (code)
+            return code;
+    }
+    return 0;
+}
+
+int aff_served_merge(struct aff_config *config, const aff_keyspace *const *keyspaces, struct aff_served_list *ret_list,
+                     aff_error *err)
+{
+    struct aff_served_list list = { 0 };
+    int code = add_to_config(config, keyspaces, err);
+    if (code)
+        return code;
+    if (config->keyspaces_count == 0)
+        return aff_fail_with(err, AFF_ECONFIG,
+                             "there is nothing to serve: name a keyspace under keyspaces, such as keyspaces: { notes: }");
+    list.count = config->keyspaces_count;
+    list.items = aff_xcalloc(list.count, sizeof *list.items);
+    for (size_t i = 0; i < list.count; i++)
+        list.items[i] = (struct aff_served){ .settings = &config->keyspaces[i], .rest = AFF_REST_ALL };
+    code = fill(&list, keyspaces, err);
+    if (code)
+        aff_served_fini(&list);
+    else
+        *ret_list = list;
+    return code;
+}
+
+void aff_served_fini(struct aff_served_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->items[i].commands);
+    free(list->items);
+    *list = (struct aff_served_list){ 0 };
+}
