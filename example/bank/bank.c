@@ -1,0 +1,79 @@
+/*
+ * bank.c - accounts with a balance: two commands that change it, and refuse what must not be; one that reads it.
+ *
+ *     POST /v1/accounts/{account}/deposit    {"amount": 5}
+ *     POST /v1/accounts/{account}/withdraw   {"amount": 3}
+ *     GET  /v1/accounts/{account}/balance
+ *
+ * A command runs on the master of its key, one at a time per key, so there is no lock and no lost update. What it stages is
+ * in the changelog before its answer leaves. A client that repeats a request under the same Idempotency-Key gets the first
+ * answer again: no deposit happens twice.
+ */
+#include <affinity.h>
+#include <affinity/json.h>
+
+enum { MOST = 1000000000 }; /* of one deposit or withdrawal */
+
+static const aff_failure bad_amount = { "bad-amount", 422, "The amount must be a whole number from 1 to 1000000000" };
+static const aff_failure no_funds = { "insufficient-funds", 409, "The balance is lower than the amount" };
+static const aff_failure no_account = { "no-account", 404, "There is no such account" };
+static const aff_failure too_rich = { "balance-too-large", 409, "The balance would be too large" };
+
+/* Stages the new balance; without a reply of its own, the answer is what was staged. */
+static int set_balance(aff_cmd *cmd, int64_t balance)
+{
+    return aff_cmd_put_json(cmd, json_pack("{s:I}", "balance", (json_int_t)balance));
+}
+
+static int deposit(aff_cmd *cmd)
+{
+    int64_t amount = aff_cmd_arg_int(cmd, "amount", 0);
+    int64_t balance = aff_cmd_int(cmd, "balance", 0); /* the first deposit opens the account */
+
+    if (amount < 1 || amount > MOST)
+        return aff_cmd_fail(cmd, &bad_amount, "amount is %lld", (long long)amount);
+    if (balance > INT64_MAX - amount)
+        return aff_cmd_fail(cmd, &too_rich, "the balance is %lld", (long long)balance);
+    return set_balance(cmd, balance + amount);
+}
+
+static int withdraw(aff_cmd *cmd)
+{
+    int64_t amount = aff_cmd_arg_int(cmd, "amount", 0);
+    int64_t balance = aff_cmd_int(cmd, "balance", 0);
+
+    if (!aff_cmd_value(cmd))
+        return aff_cmd_fail(cmd, &no_account, "deposit something to open it");
+    if (amount < 1 || amount > MOST)
+        return aff_cmd_fail(cmd, &bad_amount, "amount is %lld", (long long)amount);
+    if (amount > balance)
+        return aff_cmd_fail(cmd, &no_funds, "balance %lld is below %lld", (long long)balance, (long long)amount);
+    return set_balance(cmd, balance - amount);
+}
+
+static int balance(aff_read *read)
+{
+    const json_t *account = aff_read_json(read);
+
+    if (!account)
+        return aff_read_fail(read, &no_account, "deposit something to open it");
+    return aff_read_reply_json(read, 200, json_incref(json_object_get(account, "balance")));
+}
+
+static const aff_command commands[] = {
+    { .size = sizeof(aff_command), .name = "deposit", .run = deposit, .doc = "Adds to the balance." },
+    { .size = sizeof(aff_command), .name = "withdraw", .run = withdraw, .doc = "Takes from the balance, if it suffices." },
+    { .size = sizeof(aff_command), .name = "balance", .read = balance, .doc = "The balance." },
+    AFF_COMMAND_END,
+};
+
+int main(int argc, char **argv)
+{
+    /* Only commands change an account: there is no PUT and no DELETE. */
+    const aff_keyspace accounts = {
+        .size = sizeof(aff_keyspace), .name = "accounts", .commands = commands, .rest = AFF_REST_GET
+    };
+    const aff_keyspace *keyspaces[] = { &accounts, NULL };
+
+    return aff_main(argc, argv, keyspaces);
+}
