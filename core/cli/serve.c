@@ -2,8 +2,8 @@
  * serve.c - `affinity serve`: a node with the keyspaces of its configuration; the same as aff_main() does for an
  * application. The process's first thread.
  */
-#include "cli/cli.h"
 #include "node/serve.h"
+#include "cli/cli.h"
 
 int aff_cli_serve(int argc, char **argv)
 {

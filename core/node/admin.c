@@ -108,8 +108,8 @@ static void add_cluster_part(const struct aff_part_info *info, void *arg)
     (void)snprintf(epoch, sizeof epoch, "%u.%u", aff_epoch_major(info->epoch), aff_epoch_minor(info->epoch));
     (void)snprintf(identity, sizeof identity, "%08x", info->identity8);
     json_t *more = json_pack("{s:s, s:I, s:I, s:I, s:s, s:I}", "epoch", epoch, "applied", (json_int_t)info->applied,
-                             "log_end", (json_int_t)info->log_end, "dirty", (json_int_t)info->dirty, "identity", identity,
-                             "loop", (json_int_t)info->loop);
+                             "log_end", (json_int_t)info->log_end, "dirty", (json_int_t)info->dirty, "identity",
+                             identity, "loop", (json_int_t)info->loop);
     if (part && more)
         (void)json_object_update(part, more);
     json_decref(more);

@@ -172,10 +172,7 @@ static int make_partition(struct aff_node *node, struct aff_node_space *space, u
         .group = node->loops[number % node->loops_count].group,
         .changelog = node->changelog,
         .coordinator = node->coordinator,
-        .store = { .folder = folder,
-                   .map_bytes = map_bytes,
-                   .readers = node->loops_count,
-                   .logger = &node->logger },
+        .store = { .folder = folder, .map_bytes = map_bytes, .readers = node->loops_count, .logger = &node->logger },
     };
     aff_error problem = { 0 };
     int code = aff_partition_new(&opts, &space->parts[index], &problem);
@@ -299,8 +296,7 @@ static int make_listeners(struct aff_node *node, aff_error *err)
         };
         code = aff_listener_new(&opts, &node->listeners[i], err);
         if (code == 0)
-            (void)snprintf(node->addresses[i], sizeof *node->addresses, "%s",
-                           aff_listener_address(node->listeners[i]));
+            (void)snprintf(node->addresses[i], sizeof *node->addresses, "%s", aff_listener_address(node->listeners[i]));
     }
     return code;
 }

@@ -96,11 +96,11 @@ void aff_node_unbuild(struct aff_node *node); /* no loop runs */
 /* ---- node.c: the steps of which the public functions are made; the owner's thread ---- */
 
 int aff_node_make(struct aff_config *config, const aff_keyspace *const *keyspaces, struct aff_node **ret_node,
-                  aff_error *err); /* takes the configuration over, on success */
-int aff_node_begin(struct aff_node *node, aff_error *err);        /* builds, and runs the threads */
-int aff_node_begun(struct aff_node *node, aff_error *err);        /* 1: every partition serves; 0: not yet; or an error */
-void aff_node_drain(struct aff_node *node);                       /* refuse what is new */
-bool aff_node_drained(const struct aff_node *node);               /* nothing is under way any more */
-int aff_node_end(struct aff_node *node);                          /* AFF_ETIMEDOUT: something was cut off */
+                  aff_error *err);                         /* takes the configuration over, on success */
+int aff_node_begin(struct aff_node *node, aff_error *err); /* builds, and runs the threads */
+int aff_node_begun(struct aff_node *node, aff_error *err); /* 1: every partition serves; 0: not yet; or an error */
+void aff_node_drain(struct aff_node *node);                /* refuse what is new */
+bool aff_node_drained(const struct aff_node *node);        /* nothing is under way any more */
+int aff_node_end(struct aff_node *node);                   /* AFF_ETIMEDOUT: something was cut off */
 
 #endif

@@ -30,10 +30,11 @@ static bool is_accepted(const char *accepts)
 static int check_command(const char *keyspace, const aff_command *c, size_t index, aff_error *err)
 {
     if (!c->name || !is_command_name(c->name))
-        return aff_fail_with(err, AFF_EINVAL,
-                             "keyspace %s: command %zu has the name '%.60s'; a name is a lower-case letter, then up to 39 of "
-                             "a-z, 0-9 and -; a table ends with AFF_COMMAND_END",
-                             keyspace, index, c->name ? c->name : "");
+        return aff_fail_with(
+            err, AFF_EINVAL,
+            "keyspace %s: command %zu has the name '%.60s'; a name is a lower-case letter, then up to 39 of "
+            "a-z, 0-9 and -; a table ends with AFF_COMMAND_END",
+            keyspace, index, c->name ? c->name : "");
     if (!c->run == !c->read)
         return aff_fail_with(err, AFF_EINVAL, "keyspace %s: command %s sets %s; exactly one of run and read is right",
                              keyspace, c->name, c->run ? "run and read" : "neither run nor read");
@@ -48,8 +49,7 @@ static int check_unique(const char *keyspace, const aff_command *commands, size_
 {
     for (size_t i = 0; i < index; i++)
         if (strcmp(commands[i].name, commands[index].name) == 0)
-            return aff_fail_with(err, AFF_EINVAL, "keyspace %s: there are two commands %s", keyspace,
-                                 commands[i].name);
+            return aff_fail_with(err, AFF_EINVAL, "keyspace %s: there are two commands %s", keyspace, commands[i].name);
     return 0;
 }
 
@@ -70,8 +70,9 @@ static int copy_commands(const char *keyspace, const aff_command *table, struct 
 {
     size_t stride = table->size, count = 0;
     if (stride != 0 && stride < offsetof(aff_command, accepts))
-        return aff_fail_with(err, AFF_EINVAL, "keyspace %s: the first command's size is %zu; expected sizeof(aff_command)",
-                             keyspace, stride);
+        return aff_fail_with(err, AFF_EINVAL,
+                             "keyspace %s: the first command's size is %zu; expected sizeof(aff_command)", keyspace,
+                             stride);
     for (const char *at; stride && size_of_element(at = element(table, stride, count)) != 0; count++) {
         if (size_of_element(at) != stride || count == COMMANDS_MAX)
             return aff_fail_with(err, AFF_EINVAL,
@@ -123,10 +124,11 @@ static int add_to_config(struct aff_config *config, const aff_keyspace *const *k
         if (code)
             return code;
         if (!aff_config_keyspace(config, k.name))
-            return aff_fail_with(err, AFF_EINVAL,
-                                 "keyspace %zu has the name '%.60s'; a name is a lower-case letter, then up to 39 of a-z, "
-                                 "0-9 and _",
-                                 i, k.name);
+            return aff_fail_with(
+                err, AFF_EINVAL,
+                "keyspace %zu has the name '%.60s'; a name is a lower-case letter, then up to 39 of a-z, "
+                "0-9 and _",
+                i, k.name);
         for (size_t j = 0; j < i; j++) {
             aff_keyspace other;
             code = copy_keyspace(keyspaces[j], j, &other, err);
@@ -173,8 +175,9 @@ int aff_served_merge(struct aff_config *config, const aff_keyspace *const *keysp
     if (code)
         return code;
     if (config->keyspaces_count == 0)
-        return aff_fail_with(err, AFF_ECONFIG,
-                             "there is nothing to serve: name a keyspace under keyspaces, such as keyspaces: { notes: }");
+        return aff_fail_with(
+            err, AFF_ECONFIG,
+            "there is nothing to serve: name a keyspace under keyspaces, such as keyspaces: { notes: }");
     list.count = config->keyspaces_count;
     list.items = aff_xcalloc(list.count, sizeof *list.items);
     for (size_t i = 0; i < list.count; i++)

@@ -24,8 +24,8 @@ enum {
 
 uint64_t aff_needs_files(const struct aff_needs *n)
 {
-    return FILES_FIXED + n->connections + n->listeners + FILES_PER_LOOP * n->loops + FILES_PER_PARTITION * n->partitions +
-           FILES_SEGMENTS + n->segments;
+    return FILES_FIXED + n->connections + n->listeners + FILES_PER_LOOP * n->loops +
+           FILES_PER_PARTITION * n->partitions + FILES_SEGMENTS + n->segments;
 }
 
 int aff_needs_raise(const struct aff_needs *needs, aff_error *err)
@@ -40,12 +40,13 @@ int aff_needs_raise(const struct aff_needs *needs, aff_error *err)
             (void)getrlimit(RLIMIT_NOFILE, &limit);
     }
     if (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < files)
-        return aff_fail_with(err, AFF_ECONFIG,
-                             "this node needs %llu open files (%llu for limits.connections, %llu for %llu partitions) and "
-                             "RLIMIT_NOFILE allows %llu: raise it (ulimit -n, LimitNOFILE=), or lower limits.connections",
-                             (unsigned long long)files, (unsigned long long)needs->connections,
-                             (unsigned long long)(FILES_PER_PARTITION * needs->partitions),
-                             (unsigned long long)needs->partitions, (unsigned long long)limit.rlim_cur);
+        return aff_fail_with(
+            err, AFF_ECONFIG,
+            "this node needs %llu open files (%llu for limits.connections, %llu for %llu partitions) and "
+            "RLIMIT_NOFILE allows %llu: raise it (ulimit -n, LimitNOFILE=), or lower limits.connections",
+            (unsigned long long)files, (unsigned long long)needs->connections,
+            (unsigned long long)(FILES_PER_PARTITION * needs->partitions), (unsigned long long)needs->partitions,
+            (unsigned long long)limit.rlim_cur);
     return 0;
 }
 

@@ -63,12 +63,11 @@ static int take(struct line *line, int option)
 
 static int read_line(struct line *line, int argc, char **argv)
 {
-    static const struct option longs[] = { { "config", required_argument, NULL, 'c' },
-                                           { "set", required_argument, NULL, 's' },
-                                           { "ready-file", required_argument, NULL, 'r' },
-                                           { "help", no_argument, NULL, 'h' },
-                                           { "version", no_argument, NULL, 'v' },
-                                           { 0 } };
+    static const struct option longs[] = {
+        { "config", required_argument, NULL, 'c' },     { "set", required_argument, NULL, 's' },
+        { "ready-file", required_argument, NULL, 'r' }, { "help", no_argument, NULL, 'h' },
+        { "version", no_argument, NULL, 'v' },          { 0 }
+    };
     int status = STATUS_OK, option;
     opterr = 0;
     optind = 1;

@@ -74,7 +74,8 @@ int aff_node_new(const aff_node_opts *given, aff_node **ret_node, aff_error *err
     aff_node_opts opts = { 0 };
     struct aff_config *config = NULL;
     if (given->size < offsetof(aff_node_opts, config_file))
-        return aff_fail_with(err, AFF_EINVAL, "aff_node_opts: its size is %zu; expected sizeof(aff_node_opts)", given->size);
+        return aff_fail_with(err, AFF_EINVAL, "aff_node_opts: its size is %zu; expected sizeof(aff_node_opts)",
+                             given->size);
     memcpy(&opts, given, given->size < sizeof opts ? given->size : sizeof opts);
     int code = load(&opts, &config, err);
     if (code == 0)
@@ -291,12 +292,13 @@ int aff_node_begun(struct aff_node *node, aff_error *err)
     }
     if (now - node->progress_ns < NO_PROGRESS_S * AFF_NS_PER_S)
         return 0;
-    return aff_fail_with(err, AFF_ETIMEDOUT,
-                         "%llu of %llu partitions do not serve, and none came further for %d s; the first is keyspace %s, "
-                         "partition %u: it is %s at offset %lld of %lld",
-                         (unsigned long long)(look.partitions - look.serving), (unsigned long long)look.partitions,
-                         NO_PROGRESS_S, look.waits.space->name, look.waits.partition, aff_role_name(look.waits.role),
-                         (long long)look.waits.applied, (long long)look.waits.log_end);
+    return aff_fail_with(
+        err, AFF_ETIMEDOUT,
+        "%llu of %llu partitions do not serve, and none came further for %d s; the first is keyspace %s, "
+        "partition %u: it is %s at offset %lld of %lld",
+        (unsigned long long)(look.partitions - look.serving), (unsigned long long)look.partitions, NO_PROGRESS_S,
+        look.waits.space->name, look.waits.partition, aff_role_name(look.waits.role), (long long)look.waits.applied,
+        (long long)look.waits.log_end);
 }
 
 /* ---- ending ---- */

@@ -11,7 +11,7 @@
 #include <affinity/keyspace.h>
 
 struct aff_serve_opts {
-    const char *program; /* begins each message: "affinity serve" */
+    const char *program;    /* begins each message: "affinity serve" */
     const char *ready_file; /* NULL: none */
     const aff_keyspace *const *keyspaces;
 };

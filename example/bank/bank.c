@@ -62,7 +62,10 @@ static int balance(aff_read *read)
 
 static const aff_command commands[] = {
     { .size = sizeof(aff_command), .name = "deposit", .run = deposit, .doc = "Adds to the balance." },
-    { .size = sizeof(aff_command), .name = "withdraw", .run = withdraw, .doc = "Takes from the balance, if it suffices." },
+    { .size = sizeof(aff_command),
+      .name = "withdraw",
+      .run = withdraw,
+      .doc = "Takes from the balance, if it suffices." },
     { .size = sizeof(aff_command), .name = "balance", .read = balance, .doc = "The balance." },
     AFF_COMMAND_END,
 };

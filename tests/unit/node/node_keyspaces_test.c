@@ -1,11 +1,11 @@
 /* What a node serves: keyspaces of the file and of the application, and what is refused of the latter. */
 #include "node/keyspaces.h"
 
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 static int run_nothing(aff_cmd *cmd)
 {
@@ -19,8 +19,14 @@ static int read_nothing(aff_read *read)
     return 0;
 }
 
-#define COMMAND(...) { .size = sizeof(aff_command), __VA_ARGS__ }
-#define KEYSPACE(...) { .size = sizeof(aff_keyspace), __VA_ARGS__ }
+#define COMMAND(...)                                                                                                   \
+    {                                                                                                                  \
+        .size = sizeof(aff_command), __VA_ARGS__                                                                       \
+    }
+#define KEYSPACE(...)                                                                                                  \
+    {                                                                                                                  \
+        .size = sizeof(aff_keyspace), __VA_ARGS__                                                                      \
+    }
 
 static struct aff_config *config_of(const char *yaml)
 {
@@ -206,8 +212,8 @@ static void a_command_accepts_a_media_type(void **state)
 static void commands_are_unique_and_of_one_size(void **state)
 {
     (void)state;
-    const aff_command twice[] = { COMMAND(.name = "add", .run = run_nothing), COMMAND(.name = "add", .read = read_nothing),
-                                  AFF_COMMAND_END };
+    const aff_command twice[] = { COMMAND(.name = "add", .run = run_nothing),
+                                  COMMAND(.name = "add", .read = read_nothing), AFF_COMMAND_END };
     const aff_keyspace notes = KEYSPACE(.name = "notes", .commands = twice);
     refused(&notes, "two commands add");
 
