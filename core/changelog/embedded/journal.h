@@ -229,7 +229,7 @@ struct journal {
     /* writer */
     struct aff_segment *active; /* the last of the list */
     int64_t last_ms;            /* log time of the newest entry */
-    int64_t roll_after_ns;
+    int64_t roll_after_ns, grow_after_ns; /* after a failure: not again before */
 };
 
 /* Puts a segment at the end of the list (it then has a serial). map_lock held, or before threads run. */

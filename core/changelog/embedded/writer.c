@@ -99,14 +99,16 @@ static bool grow_by(struct journal *j, struct aff_segment *segment, uint64_t byt
 static void grow(struct journal *j, bool wanted)
 {
     struct aff_segment *segment = j->active;
-    int64_t space = atomic_load(&j->space), ahead = (int64_t)j->ahead;
+    int64_t space = atomic_load(&j->space), ahead = (int64_t)j->ahead, now = aff_mono_ns(aff_clock_system());
+    bool full = atomic_load(&j->full);
 
-    if (space >= (wanted ? ahead - SPACE_LEAST : ahead / 2) && !atomic_load(&j->full))
+    if (full ? now < j->grow_after_ns : space >= (wanted ? ahead - SPACE_LEAST : ahead / 2))
         return;
     uint64_t step = space < ahead ? (uint64_t)(ahead - space) : SPACE_LEAST;
     bool grown = grow_by(j, segment, step);
     for (; !grown && step > SPACE_LEAST; grown = grow_by(j, segment, step))
         step = step / 2 < SPACE_LEAST ? SPACE_LEAST : step / 2;
+    j->grow_after_ns = now + RETRY_MS * AFF_NS_PER_MS;
     tell_full(j, !grown);
 }
 

@@ -315,7 +315,7 @@ static void a_segment_that_was_being_made_is_removed(void **state)
 {
     struct folder *f = *state;
     struct small s = make_small(f, 3);
-    unsigned char head[64] = { 0 };
+    unsigned char head[128] = { 0 };
     static const size_t lengths[] = { 0, 10, AFF_SEGMENT_HEAD, 64 };
 
     aff_segment_head_put(head, (struct aff_segment_head){ 2, 2 });
