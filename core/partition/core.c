@@ -63,7 +63,7 @@ struct aff_core *aff_core_free(struct aff_core *core)
     abandon_flights(core);
     aff_core_refuse_queued(core, AFF_ECLOSED);
     aff_core_refuse_waiters(core, &core->proofs, AFF_ECLOSED);
-    aff_core_answers_out(core, core->role != AFF_ROLE_FAILED && aff_core_commit(core));
+    aff_core_answers_out(core, aff_core_commit(core));
     assert(core->running.count == 0 && core->slots.count == 0 && core->queued == 0);
     aff_map_fini(&core->slots);
     aff_map_fini(&core->running);
@@ -133,7 +133,7 @@ void aff_core_fail(struct aff_core *core, const char *format, ...)
     va_end(args);
     aff_log(core->w.logger, ERROR, "partition.failed", aff_f_str("keyspace", core->opts.keyspace),
             aff_f_int("partition", core->opts.index), aff_f_str("why", core->failure));
-    core->reading = false;
+    core->reading = core->changed = false;
     core->ticket++;
     core->retry_read_ns = core->retry_claim_ns = core->next_idle_ns = INT64_MAX;
     core->next_expiry_ns = core->next_prune_ns = INT64_MAX;
@@ -145,11 +145,16 @@ void aff_core_fail(struct aff_core *core, const char *format, ...)
 
 /* ---- the end of a pass ---- */
 
-/* Data and the checkpoint that says so commit together (I8). False: the core has failed. */
+/*
+ * Data and the checkpoint that says so commit together (I8). False: the core has failed. Then nothing is committed, since the
+ * record that met the failure may be applied in part; the host drops the transaction.
+ */
 bool aff_core_commit(struct aff_core *core)
 {
     int code;
 
+    if (core->role == AFF_ROLE_FAILED)
+        return false;
     if (!core->changed)
         return true;
     code = aff_core_checkpoint_save(core);
