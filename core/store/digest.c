@@ -1,6 +1,6 @@
 /*
- * digest.c - one digest of all values, whatever the order in which they came: the sum, modulo 2^128, of the digests of the
- * records. On the partition's loop, in the writer's transaction.
+ * digest.c - one digest of all values, whatever the order in which they came: the sum, modulo 2^128, of the digests
+ * of the records. On the partition's loop, in the writer's transaction.
  */
 #include "base/buf.h"
 #include "store/inner.h"

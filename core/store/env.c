@@ -1,8 +1,8 @@
 /*
  * env.c - opens a store, throws it away when it cannot be trusted, empties it, closes it.
  *
- * Everything that can fail happens before the marker says "open", so a start that is refused leaves a clean store clean.
- * On the thread that starts and stops the partition; wiping on the partition's loop.
+ * Everything that can fail happens before the marker says "open", so a start that is refused leaves a clean store
+ * clean. On the thread that starts and stops the partition; wiping on the partition's loop.
  */
 #include "base/alloc.h"
 #include "base/cleanup.h"
@@ -78,8 +78,8 @@ static int discard(struct aff_store *store, const char *reason, aff_error *err)
     return 0;
 }
 
-/* Opens or makes a file that is written through a map. On btrfs one that is not copy-on-write, while it is empty: there no
- * other can be promised space (space.h). A file system without that flag refuses it, which is fine. */
+/* Opens or makes a file that is written through a map. On btrfs one that is not copy-on-write, while it is empty:
+ * there no other can be promised space (space.h). A file system without that flag refuses it, which is fine. */
 static int open_file(const struct aff_store *store, const char *name, struct stat *ret_st)
 {
     int flags, fd = openat(store->marker.folder_fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -94,8 +94,8 @@ static int open_file(const struct aff_store *store, const char *name, struct sta
     return fd;
 }
 
-/* LMDB makes the files itself if need be; here they get what it does not know of. Its table of readers is written through a
- * map as well and must have no hole. */
+/* LMDB makes the files itself if need be; here they get what it does not know of. Its table of readers is written
+ * through a map as well and must have no hole. */
 static int make_files(const struct aff_store *store, unsigned readers, aff_error *err)
 {
     struct stat st = { 0 };

@@ -59,8 +59,8 @@ static inline bool aff_store_key_fits(aff_bytes key)
 }
 
 /*
- * LMDB orders the writer and the readers: what was committed is seen whole, and no page that a reader may look at is written.
- * Its library is not built with ThreadSanitizer, which therefore is told. In other builds these are nothing.
+ * LMDB orders the writer and the readers: what was committed is seen whole, and no page that a reader may look at is
+ * written. Its library is not built with ThreadSanitizer, which therefore is told. In other builds these are nothing.
  */
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)

@@ -32,8 +32,8 @@ struct aff_marker {
     char boot_id[AFF_BOOT_ID_MAX + 1];
 };
 
-/* Takes the folder, which exists, and reads how it was left; boot_id as in struct aff_store_opts. Fills in all fields even
- * on errors; aff_marker_fini() is due in any case. */
+/* Takes the folder, which exists, and reads how it was left; boot_id as in struct aff_store_opts. Fills in all fields
+ * even on errors; aff_marker_fini() is due in any case. */
 int aff_marker_init(struct aff_marker *marker, const char *folder, const char *boot_id, enum aff_left *ret_left,
                     aff_error *err);
 void aff_marker_fini(struct aff_marker *marker); /* gives the folder back */

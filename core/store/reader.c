@@ -1,8 +1,9 @@
 /*
  * reader.c - snapshots of committed values for the loops that read while the writer works.
  *
- * A reader keeps its transaction and its slot in LMDB's table for good and takes a snapshot (mdb_txn_renew) with the first
- * get of a pass; aff_store_reader_done() lets go of it. Neither takes a lock. Each reader on the thread of its loop.
+ * A reader keeps its transaction and its slot in LMDB's table for good and takes a snapshot (mdb_txn_renew) with the
+ * first get of a pass; aff_store_reader_done() lets go of it. Neither takes a lock. Each reader on the thread of its
+ * loop.
  */
 #include "base/alloc.h"
 #include "store/inner.h"

@@ -3,10 +3,10 @@
  *
  * The file grows in steps of half its size, within 2 MiB and 256 MiB; on a disk that is nearly full, by what is needed.
  *
- * It is allocated in whole granules of 2 MiB: the kernel may keep so many bytes of a file in one folio, and to make one page
- * of a folio writable it asks the file system for blocks of all its pages (seen on ext4 with Linux 6.18: a SIGBUS in
- * front of the last block that was allocated). On btrfs the file must not be copy-on-write (env.c sees to it); ZFS and other
- * such file systems promise nothing by fallocate, and there a full disk can end the process.
+ * It is allocated in whole granules of 2 MiB: the kernel may keep so many bytes of a file in one folio, and to make
+ * one page of a folio writable it asks the file system for blocks of all its pages (seen on ext4 with Linux 6.18: a
+ * SIGBUS in front of the last block that was allocated). On btrfs the file must not be copy-on-write (env.c sees to
+ * it); ZFS and other such file systems promise nothing by fallocate, and there a full disk can end the process.
  */
 #include "store/space.h"
 
@@ -22,8 +22,8 @@
 #define STEP_MAX (UINT64_C(256) << 20)
 
 /*
- * Pages that a commit may take when the file has `allocated`: it copies the list of free pages (the tree, and one number
- * of 8 bytes for each page: an eighth of what is set aside), and the records of the named databases.
+ * Pages that a commit may take when the file has `allocated`: it copies the list of free pages (the tree, and one
+ * number of 8 bytes for each page: an eighth of what is set aside), and the records of the named databases.
  */
 static uint64_t commit_reserve(const struct aff_space *space, uint64_t allocated)
 {
@@ -104,8 +104,8 @@ static int grow(struct aff_space *space, uint64_t least)
     return 0;
 }
 
-/* What the data uses was allocated when it was written, but a copy of the file may have got holes. (To allocate it again is
- * no way to be sure: XFS asks for free space as if it were not.) */
+/* What the data uses was allocated when it was written, but a copy of the file may have got holes. (To allocate it
+ * again is no way to be sure: XFS asks for free space as if it were not.) */
 static uint64_t known_allocated(const struct aff_space *space, uint64_t used)
 {
     struct stat st;
@@ -137,9 +137,10 @@ int aff_space_init(struct aff_space *space, MDB_env *env, const char *folder, co
 }
 
 /*
- * LMDB tells nobody how many pages an open transaction has taken; without that a batch of 10,000 changes would have to claim
- * AFF_SPACE_CHANGE pages each. In every release since 0.9.10 its MDB_txn begins with these words; where they are not what
- * they must be when a transaction begins, the claims of the changes are counted instead, which only costs space.
+ * LMDB tells nobody how many pages an open transaction has taken; without that a batch of 10,000 changes would have
+ * to claim AFF_SPACE_CHANGE pages each. In every release since 0.9.10 its MDB_txn begins with these words; where they
+ * are not what they must be when a transaction begins, the claims of the changes are counted instead, which only
+ * costs space.
  */
 struct txn_head {
     const void *parent, *child;

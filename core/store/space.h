@@ -1,9 +1,9 @@
 /*
  * space.h - disk space ahead of use: no page of the map is written that the file system has not promised.
  *
- * With MDB_WRITEMAP LMDB makes the file as long as the map (sparse) and writes by memory stores; a store to a page that the
- * disk has no block for is a SIGBUS. So the first `allocated` pages of the file are fallocate'd, and every change claims the
- * pages that it can take at most before LMDB sees it:
+ * With MDB_WRITEMAP LMDB makes the file as long as the map (sparse) and writes by memory stores; a store to a page
+ * that the disk has no block for is a SIGBUS. So the first `allocated` pages of the file are fallocate'd, and every
+ * change claims the pages that it can take at most before LMDB sees it:
  *
  *   0 ...... used ............ next ............................... allocated ............ most
  *   |  in the data |  taken by the  |   room; the end of it is kept   |   a hole of the file  |
@@ -32,8 +32,8 @@ struct aff_space {
     bool full;          /* the disk refused lately */
 };
 
-/* Allocates what the data uses, and a first step more if the disk has it. A disk without any is found by the first claim, so
- * that reads can be served. 0 or AFF_EIO. */
+/* Allocates what the data uses, and a first step more if the disk has it. A disk without any is found by the first
+ * claim, so that reads can be served. 0 or AFF_EIO. */
 int aff_space_init(struct aff_space *space, MDB_env *env, const char *folder, const struct aff_logger *logger);
 
 void aff_space_begin(struct aff_space *space, MDB_txn *txn);           /* a transaction has begun */
@@ -47,8 +47,8 @@ int aff_space_claim_wipe(struct aff_space *space, MDB_txn *txn);
 int aff_space_ensure(struct aff_space *space, MDB_txn *txn, uint64_t pages);
 
 /*
- * At most so many pages does one put or delete in one tree take, besides those of a long value: it copies the pages on its
- * path and, deleting, their siblings, and splits each level once; LMDB's cursors are 32 levels deep.
+ * At most so many pages does one put or delete in one tree take, besides those of a long value: it copies the pages
+ * on its path and, deleting, their siblings, and splits each level once; LMDB's cursors are 32 levels deep.
  */
 #define AFF_SPACE_CHANGE 100
 /* The pages of a value of `size` bytes that does not fit into a leaf. */

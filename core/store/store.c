@@ -1,8 +1,8 @@
 /*
  * store.c - the writer of a store: its transaction and the values. On the partition's loop.
  *
- * A change is checked and its space claimed before LMDB sees it, so what is refused leaves the transaction as it was. What
- * LMDB itself reports afterwards spoils the transaction: it can only be dropped, and commit says why.
+ * A change is checked and its space claimed before LMDB sees it, so what is refused leaves the transaction as it was.
+ * What LMDB itself reports afterwards spoils the transaction: it can only be dropped, and commit says why.
  */
 #include "store/store.h"
 

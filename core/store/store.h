@@ -5,13 +5,13 @@
  * checkpoint live in named databases of one environment; what a batch changes and the checkpoint that says so commit in
  * one transaction (I8).
  *
- * Threads. The writer functions (struct aff_store) run on the partition's loop. Readers (struct aff_store_reader) belong
- * to one loop each and read committed snapshots while the writer works; there is one per loop and store. No snapshot
- * outlives a pass of its loop: a held one would keep every page that is written meanwhile.
+ * Threads. The writer functions (struct aff_store) run on the partition's loop. Readers (struct aff_store_reader)
+ * belong to one loop each and read committed snapshots while the writer works; there is one per loop and store. No
+ * snapshot outlives a pass of its loop: a held one would keep every page that is written meanwhile.
  *
- * Durability. Nothing is synced but the marker files: after a crash of the process the store is used as it stands (the
- * kernel has the pages); after a crash of the machine (another boot id and no clean close) it is thrown away and rebuilt
- * from the log.
+ * Durability. Nothing is synced but the marker files: after a crash of the process the store is used as it stands
+ * (the kernel has the pages); after a crash of the machine (another boot id and no clean close) it is thrown away and
+ * rebuilt from the log.
  */
 #ifndef AFF_STORE_STORE_H
 #define AFF_STORE_STORE_H
@@ -38,15 +38,15 @@ struct aff_store_opts {
 };
 
 /*
- * Opens or creates. `*ret_fresh` is true when the store is empty because it is new or had to be thrown away (the reason is
- * logged). Errors: AFF_EBUSY (another process has it), AFF_ENOSPACE, AFF_EIO, AFF_ECORRUPT.
+ * Opens or creates. `*ret_fresh` is true when the store is empty because it is new or had to be thrown away (the
+ * reason is logged). Errors: AFF_EBUSY (another process has it), AFF_EINVAL (the options), AFF_ENOSPACE, AFF_EIO.
  */
 int aff_store_open(const struct aff_store_opts *opts, struct aff_store **ret_store, bool *ret_fresh, aff_error *err);
 /* Clean close: syncs and marks it so. Uncommitted changes are dropped; if there are some, on the thread that made them.
  * All readers are freed before. Accepts NULL, returns NULL. */
 struct aff_store *aff_store_close(struct aff_store *store);
-/* Throws all content away, committed; the store is open and empty afterwards. Readers go on: a snapshot that one holds stays
- * whole until it is done with. Time is that of walking all pages. On an error nothing is thrown away. */
+/* Throws all content away, committed; the store is open and empty afterwards. Readers go on: a snapshot that one
+ * holds stays whole until it is done with. Time is that of walking all pages. On an error nothing is thrown away. */
 int aff_store_wipe(struct aff_store *store, aff_error *err);
 
 /* ---- what is stored ---- */
@@ -66,7 +66,8 @@ struct aff_item {
 
 /* ---- writer: one open transaction at a time, begun by the first change or read ---- */
 
-/* 1 found, 0 absent, or an error. Sees the changes of the open transaction. Views live until the next change or commit. */
+/* 1 found, 0 absent, or an error. Sees the changes of the open transaction. Views live until the next change or
+ * commit. */
 int aff_store_get(struct aff_store *store, aff_bytes key, struct aff_item *ret_item);
 /* The bytes of the item must not be views of this store. AFF_EINVAL: the key is empty or longer than AFF_KEY_MAX (all
  * functions that take a key); AFF_ETOOLARGE: a value over 1 GiB, a content type over 65,535 bytes; AFF_ENOSPACE. */
@@ -74,11 +75,11 @@ int aff_store_put(struct aff_store *store, aff_bytes key, const struct aff_item 
 int aff_store_delete(struct aff_store *store, aff_bytes key) AFF_MUST_USE; /* absent is fine */
 
 /*
- * Is there space for `bytes` more, whatever they are? Grows the file ahead of use (fallocate), since with a writable map a
- * full disk is a SIGBUS and not an error. AFF_ENOSPACE otherwise: the partition then refuses writes and serves reads.
- * `bytes` are those of all writes that are admitted and not applied yet, each counted as AFF_STORE_WRITE_MIN at least: the
- * trees are made of pages, and a write changes a few in each. Every change makes sure of its own space as well, and
- * returns AFF_ENOSPACE with nothing changed and the transaction as it was.
+ * Is there space for `bytes` more, whatever they are? Grows the file ahead of use (fallocate), since with a writable
+ * map a full disk is a SIGBUS and not an error. AFF_ENOSPACE otherwise: the partition then refuses writes and serves
+ * reads. `bytes` are those of all writes that are admitted and not applied yet, each counted as AFF_STORE_WRITE_MIN
+ * at least: the trees are made of pages, and a write changes a few in each. Every change makes sure of its own space
+ * as well, and returns AFF_ENOSPACE with nothing changed and the transaction as it was.
  */
 #define AFF_STORE_WRITE_MIN 32768
 int aff_store_room(struct aff_store *store, uint64_t bytes);
@@ -87,8 +88,8 @@ int aff_store_room(struct aff_store *store, uint64_t bytes);
 int aff_store_commit(struct aff_store *store) AFF_MUST_USE;
 void aff_store_abort(struct aff_store *store);
 
-/* The first key in order of expiry with expires_ms <= now: 1 and its key and version, 0 when there is none, or an error.
- * `*after` (start with 0/empty) lets the caller walk on: pass the same cursor again. */
+/* The first key in order of expiry with expires_ms <= now: 1 and its key and version, 0 when there is none, or an
+ * error. `*after` (start with 0/empty) lets the caller walk on: pass the same cursor again. */
 struct aff_expiry_cursor {
     int64_t expires_ms;
     size_t key_len;
@@ -98,7 +99,8 @@ struct aff_expiry_cursor {
 int aff_store_expired(struct aff_store *store, int64_t now_ms, struct aff_expiry_cursor *cursor,
                       struct aff_version *ret_version);
 
-/* The checkpoint and other small values that the partition keeps with its state, by name; bytes are the caller's format. */
+/* The checkpoint and other small values that the partition keeps with its state, by name; bytes are the caller's
+ * format. */
 int aff_store_meta_get(struct aff_store *store, const char *name, aff_bytes *ret_value); /* 1, 0, error */
 int aff_store_meta_put(struct aff_store *store, const char *name, aff_bytes value) AFF_MUST_USE;
 

@@ -1,6 +1,6 @@
 /*
- * tables.c - what the partition keeps beside its values: small values by name (meta) and the ordered side tables. On the
- * partition's loop, in the writer's transaction.
+ * tables.c - what the partition keeps beside its values: small values by name (meta) and the ordered side tables. On
+ * the partition's loop, in the writer's transaction.
  */
 #include "store/inner.h"
 

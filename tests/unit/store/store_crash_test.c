@@ -1,9 +1,9 @@
 /*
  * store_crash_test.c - a process that dies at any moment leaves the last committed state, whole.
  *
- * A child commits batches whose content follows from their number alone, and reports each; the parent kills it (SIGKILL) in
- * the middle of one that it did not choose. The next child opens what is there, compares it with what its checkpoint says
- * it must be, and goes on; nobody ever closes the store.
+ * A child commits batches whose content follows from their number alone, and reports each; the parent kills it
+ * (SIGKILL) in the middle of one that it did not choose. The next child opens what is there, compares it with what
+ * its checkpoint says it must be, and goes on; nobody ever closes the store.
  */
 #include "store_fixture.h"
 

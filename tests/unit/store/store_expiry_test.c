@@ -100,7 +100,8 @@ static void the_walk_goes_on_while_keys_are_deleted_under_it(void **state)
     assert_int_equal(aff_store_count(f->store), 34);
 }
 
-/* LMDB's keys end at 511 bytes, so an entry of a long key is cut and hashed: none may be lost or mistaken for another. */
+/* LMDB's keys end at 511 bytes, so an entry of a long key is cut and hashed: none may be lost or mistaken for
+ * another. */
 static void long_keys_with_one_beginning_are_kept_apart(void **state)
 {
     struct fixture *f = *state;

@@ -12,7 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What LMDB itself copies within its map: ThreadSanitizer sees memcpy() in it, and not what orders it (store/inner.h). */
+/* What LMDB itself copies within its map: ThreadSanitizer sees memcpy() in it, and not what orders it
+ * (store/inner.h). */
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {

@@ -1,5 +1,6 @@
 /*
- * store_model_test.c - random operations against a model in memory: commits, aborts, clean and unclean reopening, wipes.
+ * store_model_test.c - random operations against a model in memory: commits, aborts, clean and unclean reopening,
+ * wipes.
  *
  * A failure names its seed; store_model_test SEED runs that one alone.
  */

@@ -2,8 +2,8 @@
  * store_space_test.c - a disk that fills up yields AFF_ENOSPACE, never a SIGBUS, and reads go on: core/store/space.c.
  *
  * The disk is a small tmpfs in a mount namespace of this process. Mounting one needs root or user namespaces; without
- * either the tests fail. `store_space_test ext4` takes a loop device with ext4 instead, whose pages come in large folios;
- * where there is none to be had it is skipped.
+ * either the tests fail. `store_space_test ext4` takes a loop device with ext4 instead, whose pages come in large
+ * folios; where there is none to be had it is skipped.
  */
 #include "store/inner.h"
 #include "store_fixture.h"

@@ -167,7 +167,8 @@ static void a_full_map_refuses_and_keeps_what_was_there(void **state)
     free(big);
 }
 
-/* 10,000 records at once, some with values of 2 MiB: more than LMDB's dirty list, if it had to keep their pages there. */
+/* 10,000 records at once, some with values of 2 MiB: more than LMDB's dirty list, if it had to keep their pages
+ * there. */
 static void a_batch_of_10000_records_commits_at_once(void **state)
 {
     struct fixture *f = *state;
