@@ -32,7 +32,7 @@ static bool look(struct window *w, uint64_t at, size_t len, aff_bytes *ret_view)
     if (len > left)
         len = (size_t)left;
     if (at < w->at || at + len > w->at + w->len) {
-        size_t wanted = len > WINDOW ? len : left < WINDOW ? (size_t)left : WINDOW;
+        size_t wanted = len > WINDOW ? len : left < WINDOW ? (size_t)left + 1 : WINDOW; /* never 0 */
         if (wanted > w->capacity) {
             w->data = aff_xrealloc(w->data, wanted, 1);
             w->capacity = wanted;
