@@ -248,10 +248,8 @@ void aff_core_tick(struct aff_core *core)
     aff_core_expire_deadlines(core);
     if (core->role == AFF_ROLE_FAILED)
         return;
-    if (now >= core->retry_read_ns) {
-        core->retry_read_ns = INT64_MAX;
-        aff_core_read_on(core, true);
-    }
+    if (now >= core->retry_read_ns)
+        aff_core_read_on(core, core->caught_up);
     if (now >= core->retry_claim_ns) {
         core->retry_claim_ns = INT64_MAX;
         aff_core_append_claim(core);

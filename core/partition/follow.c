@@ -8,10 +8,14 @@
 
 enum { RETRY_READ_MS = 200 };
 
+/* Asks for what comes next; `wait`: answer only when there is something. */
 void aff_core_read_on(struct aff_core *core, bool wait)
 {
+    int64_t from = core->role == AFF_ROLE_OPENING ? core->claim_offset : core->frontier;
+
     core->reading = true;
-    core->w.log->read(core->w.log, core->frontier, wait, ++core->ticket);
+    core->retry_read_ns = INT64_MAX;
+    core->w.log->read(core->w.log, from, wait, ++core->ticket);
 }
 
 static void read_later(struct aff_core *core)
@@ -48,8 +52,7 @@ void aff_core_start(struct aff_core *core)
     } else if (core->claim_offset < 0 || core->caught_up_ms == AFF_NO_TIME) {
         aff_core_rebuild(core, "the checkpoint is of a store that was never complete");
     } else {
-        core->reading = true;
-        core->w.log->read(core->w.log, core->claim_offset, false, ++core->ticket);
+        aff_core_read_on(core, false);
     }
 }
 
