@@ -93,11 +93,12 @@ static bool epoch_put(struct aff_core *core, struct aff_epoch_end end, bool exac
                                                 aff_bytes_of(value, sizeof value)));
 }
 
-void aff_core_end_epoch(struct aff_core *core, int64_t time_ms)
+/* The mastership of `cur` ended at this time. */
+bool aff_core_end_epoch(struct aff_core *core, int64_t time_ms)
 {
-    if (core->cur.epoch == 0)
-        return;
-    epoch_put(core, (struct aff_epoch_end){ core->cur.epoch, core->cur.nonce, core->cur.seq }, !core->hole, time_ms);
+    struct aff_epoch_end end = { core->cur.epoch, core->cur.nonce, core->cur.seq };
+
+    return end.epoch == 0 || epoch_put(core, end, !core->hole, time_ms);
 }
 
 enum aff_outcome aff_core_outcome(struct aff_core *core, struct aff_stamp stamp)
@@ -213,8 +214,12 @@ bool aff_core_replay(struct aff_core *core, struct aff_op *op)
     size_t type_len;
     int found = s->table_get(s, AFF_TABLE_IDEM, aff_bytes_of(op->id.b, 16), &value);
 
-    if (found != 1 || value.len < IDEM_HEAD_LEN)
-        return !aff_core_store_ok(core, found);
+    if (!aff_core_store_ok(core, found)) {
+        aff_core_answer(core, op, AFF_ENOMASTER, AFF_OUTCOME_NOT_APPLIED);
+        return true;
+    }
+    if (found == 0 || value.len < IDEM_HEAD_LEN)
+        return false;
     v = value.data;
     if (memcmp(v, op->request.b, 16) != 0) {
         aff_core_answer(core, op, AFF_EIDREUSED, AFF_OUTCOME_NOT_APPLIED);

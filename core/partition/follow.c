@@ -100,8 +100,8 @@ static void observe_valid(struct aff_core *core, const struct aff_record *rec)
 {
     struct aff_flight *f = aff_core_find_flight(core, rec->stamp);
 
-    if (!aff_stamp_same_owner(core->cur, rec->stamp))
-        aff_core_end_epoch(core, rec->time_ms);
+    if (!aff_stamp_same_owner(core->cur, rec->stamp) && !aff_core_end_epoch(core, rec->time_ms))
+        return; /* failed, and the flight is gone */
     core->cur = rec->stamp;
     core->hole = false;
     if (f && rec->kind != AFF_KIND_CLAIM)

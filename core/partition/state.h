@@ -140,7 +140,7 @@ struct aff_flight *aff_core_find_flight(struct aff_core *core, struct aff_stamp 
 /* apply.c */
 bool aff_core_apply_valid(struct aff_core *core, const struct aff_record *rec);
 bool aff_core_apply_void(struct aff_core *core, const struct aff_record *rec);
-void aff_core_end_epoch(struct aff_core *core, int64_t time_ms);
+bool aff_core_end_epoch(struct aff_core *core, int64_t time_ms);
 bool aff_core_store_ok(struct aff_core *core, int code);
 bool aff_core_epoch_known(struct aff_core *core, aff_bytes claim_key);
 

@@ -8,18 +8,29 @@
 
 enum { PRUNE_EVERY_S = 60, PRUNE_BATCH = 512, EXPIRE_BATCH = 128, BUSY_RETRY_MS = 100 };
 
+/* Hands a record over that no client asked for; it is forgotten when the log does not take it. */
+static bool send(struct aff_core *core, struct aff_flight *f)
+{
+    if (aff_core_flight_send(core, f) == 0)
+        return true;
+    aff_core_flight_free(core, f);
+    return false;
+}
+
 /* ---- repairs ---- */
 
-static struct aff_flight *repair_of(struct aff_core *core, struct aff_slot *slot)
+/* The value that the void record hides is told again, with its version. NULL: the core has failed. */
+static struct aff_flight *repair_of_value(struct aff_core *core, aff_bytes key)
 {
-    struct aff_flight *f = aff_core_flight_new(core, AFF_KIND_REPAIR, slot);
+    struct aff_flight *f;
     struct aff_item item;
-    int found = core->w.store->get(core->w.store, f->key, &item);
+    int found = core->w.store->get(core->w.store, key, &item);
 
-    if (found != 1) {
-        aff_core_store_ok(core, found);
+    if (!aff_core_store_ok(core, found))
+        return NULL;
+    f = aff_core_flight_new(core, AFF_KIND_REPAIR, aff_core_slot(core, key, true));
+    if (found == 0)
         return f; /* a tombstone: the void record hides a delete, or nothing */
-    }
     f->owned = aff_xmalloc(item.value.len + item.content_type.len + 1);
     memcpy(f->owned, item.value.data, item.value.len);
     memcpy((char *)f->owned + item.value.len, item.content_type.data, item.content_type.len);
@@ -33,11 +44,11 @@ static struct aff_flight *repair_of(struct aff_core *core, struct aff_slot *slot
 }
 
 /* A void CLAIM hides nothing but, perhaps, itself: of a mastership that counts it is told again, else it is withdrawn. */
-static struct aff_flight *repair_of_control(struct aff_core *core, struct aff_slot *slot)
+static struct aff_flight *repair_of_control(struct aff_core *core, aff_bytes key)
 {
-    aff_bytes key = aff_bytes_of(slot->key, slot->key_len);
     bool barrier = aff_bytes_equal(key, aff_bytes_of(AFF_BARRIER_KEY, AFF_BARRIER_KEY_LEN));
-    struct aff_flight *f = aff_core_flight_new(core, barrier ? AFF_KIND_BARRIER : AFF_KIND_REPAIR, slot);
+    struct aff_flight *f = aff_core_flight_new(core, barrier ? AFF_KIND_BARRIER : AFF_KIND_REPAIR,
+                                               aff_core_slot(core, key, true));
 
     if (barrier) {
         f->value = aff_str("");
@@ -48,21 +59,15 @@ static struct aff_flight *repair_of_control(struct aff_core *core, struct aff_sl
     return f;
 }
 
-/* Sends one repair; false: the log takes no more now. */
+/* Sends one repair; false: the log takes no more now, or the core has failed. */
 static bool repair_key(struct aff_core *core, aff_bytes key)
 {
-    struct aff_slot *slot = aff_core_slot(core, key, false);
     struct aff_flight *f;
-    int code;
 
-    if (slot)
+    if (aff_core_slot(core, key, false))
         return true; /* a write of this key is under way and will do, or its turn comes */
-    slot = aff_core_slot(core, key, true);
-    f = aff_key_is_control(key) ? repair_of_control(core, slot) : repair_of(core, slot);
-    code = core->role == AFF_ROLE_MASTER ? aff_core_flight_send(core, f) : AFF_ENOMASTER;
-    if (code != 0)
-        aff_core_flight_free(core, f);
-    return code == 0;
+    f = aff_key_is_control(key) ? repair_of_control(core, key) : repair_of_value(core, key);
+    return f && send(core, f);
 }
 
 void aff_core_repair(struct aff_core *core)
@@ -89,10 +94,7 @@ static bool send_barrier(struct aff_core *core)
 
     f->key = aff_bytes_of(AFF_BARRIER_KEY, AFF_BARRIER_KEY_LEN);
     f->value = aff_str("");
-    if (aff_core_flight_send(core, f) == 0)
-        return true;
-    aff_core_flight_free(core, f);
-    return false;
+    return send(core, f);
 }
 
 /* For reads that no record handed over since they came will prove. One at a time: those who come later share the next. */
@@ -130,15 +132,9 @@ void aff_core_idle_barrier(struct aff_core *core)
 
 static bool send_tombstone(struct aff_core *core, aff_bytes key, enum aff_kind kind)
 {
-    struct aff_flight *f;
-
     if (aff_core_slot(core, key, false))
         return false;
-    f = aff_core_flight_new(core, kind, aff_core_slot(core, key, true));
-    if (aff_core_flight_send(core, f) == 0)
-        return true;
-    aff_core_flight_free(core, f);
-    return false;
+    return send(core, aff_core_flight_new(core, kind, aff_core_slot(core, key, true)));
 }
 
 /* A value with this lifetime was applied: look again when it ends, a second from now at most (the wall clock may be set). */
