@@ -4,7 +4,7 @@
  */
 #include "partition/state.h"
 
-enum { MERGED_REPLIES_MAX = 64 * 1024 };
+enum { MERGED_REPLIES_MAX = 64 * 1024, RETRY_APPEND_MS = 20 };
 
 /* ---- slots: keys that somebody waits for ---- */
 
@@ -115,6 +115,13 @@ void aff_core_flight_record(const struct aff_flight *f, struct aff_record *rec)
     }
 }
 
+/* The log takes no more: all appends wait for the next report, or for a moment when none will come. */
+void aff_core_stalled(struct aff_core *core, bool stalled)
+{
+    core->stalled = stalled;
+    core->retry_append_ns = stalled ? aff_core_now(core) + RETRY_APPEND_MS * AFF_NS_PER_MS : INT64_MAX;
+}
+
 /* Hands the record to the log under the next number. Reads that wait for a proof ride on it (I5). */
 int aff_core_flight_send(struct aff_core *core, struct aff_flight *f)
 {
@@ -128,8 +135,11 @@ int aff_core_flight_send(struct aff_core *core, struct aff_flight *f)
         f->stamp.seq++;
     aff_core_flight_record(f, &core->scratch);
     code = core->w.log->append(core->w.log, &core->scratch);
-    if (code != 0)
+    if (code != 0) {
+        if (code == AFF_EAGAIN || aff_list_empty(&f->carried)) /* with nobody to tell it to, it is tried again */
+            aff_core_stalled(core, true);
         return code;
+    }
     core->own.seq = f->stamp.seq;
     core->last_append_ns = aff_core_now(core);
     f->bytes = f->key.len + f->value.len + 256;
@@ -194,7 +204,6 @@ static void put_back(struct aff_core *core, struct aff_slot *slot, struct aff_fl
         memset(&op->result, 0, sizeof op->result);
         core->queued++;
     }
-    core->stalled = true;
     aff_core_flight_free(core, f);
 }
 
@@ -379,8 +388,7 @@ void aff_core_pump(struct aff_core *core)
 {
     struct aff_list *node;
 
-    while (core->role == AFF_ROLE_MASTER && !core->resigning && !core->stalled &&
-           core->flight_count < core->opts.window && (node = aff_list_take(&core->ready))) {
+    while (aff_core_may_append(core) && (node = aff_list_take(&core->ready))) {
         struct aff_slot *slot = aff_container_of(node, struct aff_slot, ready);
         aff_bytes key = aff_bytes_of(slot->key, slot->key_len);
         char copy[AFF_KEY_MAX];

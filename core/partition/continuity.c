@@ -135,7 +135,8 @@ void aff_core_report(struct aff_core *core, const struct aff_report *report)
     struct aff_stamp stamp = { core->own.epoch, core->own.nonce, report->seq };
     struct aff_flight *f = core->own.epoch ? aff_core_find_flight(core, stamp) : NULL;
 
-    core->stalled = false;
+    if (core->stalled)
+        aff_core_stalled(core, false);
     if (!f)
         return; /* found by reading before its report came */
     if (report->status != 0 || report->offset < 0) {

@@ -19,8 +19,8 @@ int aff_core_new(const struct aff_core_opts *opts, const struct aff_world *world
     core->role = AFF_ROLE_OPENING;
     core->claim_offset = core->gap_to = core->mark_offset = -1;
     core->caught_up_ms = core->last_time_ms = AFF_NO_TIME;
-    core->retry_read_ns = core->retry_claim_ns = core->next_idle_ns = INT64_MAX;
-    core->next_expiry_ns = core->next_prune_ns = INT64_MAX;
+    core->retry_read_ns = core->retry_claim_ns = core->retry_append_ns = INT64_MAX;
+    core->next_idle_ns = core->next_expiry_ns = core->next_prune_ns = INT64_MAX;
     if (!core->opts.nonce)
         core->opts.nonce = world->entropy->u64(world->entropy);
     aff_list_init(&core->flights);
@@ -135,8 +135,8 @@ void aff_core_fail(struct aff_core *core, const char *format, ...)
             aff_f_int("partition", core->opts.index), aff_f_str("why", core->failure));
     core->reading = core->changed = false;
     core->ticket++;
-    core->retry_read_ns = core->retry_claim_ns = core->next_idle_ns = INT64_MAX;
-    core->next_expiry_ns = core->next_prune_ns = INT64_MAX;
+    core->retry_read_ns = core->retry_claim_ns = core->retry_append_ns = INT64_MAX;
+    core->next_idle_ns = core->next_expiry_ns = core->next_prune_ns = INT64_MAX;
     aff_core_set_role(core, AFF_ROLE_FAILED);
     abandon_flights(core);
     aff_core_refuse_queued(core, AFF_ENOMASTER);
@@ -200,8 +200,7 @@ static void step_down_when_idle(struct aff_core *core)
 /* Answers may have brought new operations. */
 static bool may_start(const struct aff_core *core)
 {
-    return core->role == AFF_ROLE_MASTER && !core->stalled && core->flight_count < core->opts.window &&
-           (!aff_list_empty(&core->ready) || (!aff_list_empty(&core->proofs) && core->barriers == 0));
+    return (aff_core_may_append(core) && !aff_list_empty(&core->ready)) || aff_core_barrier_due(core);
 }
 
 bool aff_core_flush(struct aff_core *core)
@@ -209,10 +208,8 @@ bool aff_core_flush(struct aff_core *core)
     bool committed, had_changes = core->changed;
 
     aff_core_pump(core);
-    if (core->role == AFF_ROLE_MASTER) {
-        aff_core_repair(core);
-        aff_core_barrier(core);
-    }
+    aff_core_repair(core);
+    aff_core_barrier(core);
     step_down_when_idle(core);
     committed = aff_core_commit(core);
     if (had_changes && committed)
@@ -230,6 +227,8 @@ int64_t aff_core_next_tick(const struct aff_core *core)
 
     if (core->retry_claim_ns < next)
         next = core->retry_claim_ns;
+    if (core->retry_append_ns < next)
+        next = core->retry_append_ns;
     if (core->next_idle_ns < next)
         next = core->next_idle_ns;
     if (core->next_expiry_ns < next)
@@ -254,6 +253,8 @@ void aff_core_tick(struct aff_core *core)
         core->retry_claim_ns = INT64_MAX;
         aff_core_append_claim(core);
     }
+    if (now >= core->retry_append_ns)
+        aff_core_stalled(core, false);
     if (now >= core->next_idle_ns)
         aff_core_idle_barrier(core);
     if (now >= core->next_expiry_ns)

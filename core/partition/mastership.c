@@ -132,7 +132,7 @@ void aff_core_settle(struct aff_core *core, const char *why)
             aff_f_int("partition", core->opts.index), aff_f_str("why", why), aff_f_int("in-flight", core->flight_count));
     core->w.log->reset(core->w.log);
     core->gap_to = -1;
-    core->stalled = false;
+    aff_core_stalled(core, false);
     if (aff_epoch_minor(core->own.epoch) == UINT16_MAX) {
         aff_core_depose(core, core->own.epoch, "the minor epochs are used up");
         return;
@@ -198,8 +198,9 @@ void aff_core_depose(struct aff_core *core, aff_epoch newer, const char *why)
             aff_f_int("own", aff_epoch_major(core->own.epoch)), aff_f_int("newer", aff_epoch_major(newer)));
     core->w.log->reset(core->w.log);
     core->own = (struct aff_stamp){ 0 };
-    core->claim_pending = core->granting = core->resigning = core->want_lead = core->stalled = false;
+    core->claim_pending = core->granting = core->resigning = core->want_lead = false;
     core->gap_to = -1;
+    aff_core_stalled(core, false);
     core->retry_claim_ns = core->next_idle_ns = core->next_expiry_ns = INT64_MAX;
     aff_core_set_role(core, AFF_ROLE_FOLLOWING);
     void_doubts(core);

@@ -89,7 +89,8 @@ struct aff_core {
     struct aff_map slots;
     struct aff_list ready;
     uint32_t queued;
-    bool stalled;           /* the log took no more: wait for a report */
+    bool stalled;           /* the log took no more: wait for a report, or for a moment (others may have filled it) */
+    int64_t retry_append_ns;
     unsigned barriers;      /* BARRIERs in flight */
     struct aff_map running; /* idempotency ids under way */
 
@@ -110,6 +111,12 @@ struct aff_core {
     struct aff_record scratch;
     struct aff_buf buf;
 };
+
+/* May one more record be handed over that does not have to be? */
+static inline bool aff_core_may_append(const struct aff_core *core)
+{
+    return core->role == AFF_ROLE_MASTER && !core->resigning && !core->stalled && core->flight_count < core->opts.window;
+}
 
 /* core.c */
 void aff_core_set_role(struct aff_core *core, enum aff_role role);
@@ -157,6 +164,7 @@ struct aff_slot *aff_core_slot(struct aff_core *core, aff_bytes key, bool create
 struct aff_flight *aff_core_flight_new(struct aff_core *core, enum aff_kind kind, struct aff_slot *slot);
 void aff_core_flight_free(struct aff_core *core, struct aff_flight *f);
 int aff_core_flight_send(struct aff_core *core, struct aff_flight *f);
+void aff_core_stalled(struct aff_core *core, bool stalled);
 void aff_core_flight_record(const struct aff_flight *f, struct aff_record *rec);
 void aff_core_refuse_queued(struct aff_core *core, int code);
 
@@ -174,6 +182,7 @@ void aff_core_release(struct aff_core *core, struct aff_op *op);
 /* upkeep.c */
 void aff_core_repair(struct aff_core *core);
 void aff_core_barrier(struct aff_core *core);
+bool aff_core_barrier_due(const struct aff_core *core);
 void aff_core_expire_keys(struct aff_core *core);
 void aff_core_plan_expiry(struct aff_core *core, int64_t expires_ms);
 void aff_core_idle_barrier(struct aff_core *core);

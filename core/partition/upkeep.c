@@ -77,7 +77,7 @@ void aff_core_repair(struct aff_core *core)
 
     if (core->dirty == 0 || AFF_WEAK(core, REPAIR))
         return;
-    while (core->role == AFF_ROLE_MASTER && core->flight_count < core->opts.window &&
+    while (aff_core_may_append(core) &&
            core->w.store->table_next(core->w.store, AFF_TABLE_DIRTY, after, &key, &value) == 1) {
         memcpy(at, key.data, key.len);
         after = aff_bytes_of(at, key.len);
@@ -97,10 +97,15 @@ static bool send_barrier(struct aff_core *core)
     return send(core, f);
 }
 
-/* For reads that no record handed over since they came will prove. One at a time: those who come later share the next. */
+/* Do reads wait that no record will prove? One barrier at a time: those who come later share the next. */
+bool aff_core_barrier_due(const struct aff_core *core)
+{
+    return core->role == AFF_ROLE_MASTER && !core->stalled && !aff_list_empty(&core->proofs) && core->barriers == 0;
+}
+
 void aff_core_barrier(struct aff_core *core)
 {
-    if (!aff_list_empty(&core->proofs) && core->barriers == 0)
+    if (aff_core_barrier_due(core))
         send_barrier(core);
 }
 
@@ -123,9 +128,10 @@ void aff_core_idle_barrier(struct aff_core *core)
         core->next_idle_ns = INT64_MAX;
         return;
     }
-    if (!AFF_WEAK(core, TAIL))
-        send_barrier(core);
-    aff_core_plan_idle(core);
+    if (AFF_WEAK(core, TAIL) || (aff_core_may_append(core) && send_barrier(core)))
+        aff_core_plan_idle(core);
+    else
+        core->next_idle_ns = aff_core_now(core) + AFF_NS_PER_S;
 }
 
 /* ---- expiry: a key exists until the master's tombstone is committed; nobody filters by clock ---- */
