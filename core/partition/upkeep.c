@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-enum { PRUNE_EVERY_S = 60, PRUNE_BATCH = 512, EXPIRE_BATCH = 128, BUSY_RETRY_MS = 100 };
+enum { PRUNE_EVERY_S = 60, PRUNE_BATCH = 512, EXPIRE_BATCH = 128, EXPIRE_AGAIN_MS = 10 };
 
 /* Hands a record over that no client asked for; it is forgotten when the log does not take it. */
 static bool send(struct aff_core *core, struct aff_flight *f)
@@ -155,28 +155,30 @@ void aff_core_plan_expiry(struct aff_core *core, int64_t expires_ms)
         core->next_expiry_ns = due;
 }
 
+/* Keys whose time has come get their tombstones, others wait; a key that is being written is looked at again. */
 void aff_core_expire_keys(struct aff_core *core)
 {
     struct aff_expiry_cursor cursor = { .started = false };
     struct aff_version version;
-    int64_t wall = aff_wall_ms(core->w.clock), now = aff_core_now(core), wait_ms = INT64_MAX;
-    int found = 0;
+    int64_t wall = aff_wall_ms(core->w.clock);
+    int found = 1, busy = 0, sent = 0;
 
-    for (int i = 0; i < EXPIRE_BATCH && core->role == AFF_ROLE_MASTER; i++) {
+    core->next_expiry_ns = INT64_MAX;
+    while (sent < EXPIRE_BATCH && aff_core_may_append(core)) {
         found = core->w.store->expired(core->w.store, INT64_MAX, &cursor, &version);
         if (!aff_core_store_ok(core, found) || found == 0)
             break;
-        if (cursor.expires_ms > wall) { /* a second at most: the wall clock may be set */
-            wait_ms = cursor.expires_ms - wall < 1000 ? cursor.expires_ms - wall : 1000;
+        if (cursor.expires_ms > wall) {
+            aff_core_plan_expiry(core, cursor.expires_ms);
             break;
         }
-        if (core->flight_count >= core->opts.window || 
-            !send_tombstone(core, aff_bytes_of(cursor.key, cursor.key_len), AFF_KIND_DATA))
-            wait_ms = BUSY_RETRY_MS;
+        if (send_tombstone(core, aff_bytes_of(cursor.key, cursor.key_len), AFF_KIND_DATA))
+            sent++;
+        else
+            busy++;
     }
-    if (found == 1 && wait_ms == INT64_MAX)
-        wait_ms = BUSY_RETRY_MS;
-    core->next_expiry_ns = wait_ms == INT64_MAX ? INT64_MAX : now + wait_ms * AFF_NS_PER_MS;
+    if (core->role == AFF_ROLE_MASTER && (busy + sent > 0 || !aff_core_may_append(core)))
+        core->next_expiry_ns = aff_core_now(core) + EXPIRE_AGAIN_MS * AFF_NS_PER_MS;
 }
 
 /* ---- forgetting ---- */
@@ -213,7 +215,7 @@ static void prune_claims(struct aff_core *core)
     char name[AFF_CONTROL_KEY_MAX];
     struct aff_stamp stamp = { 0 };
 
-    if (core->role != AFF_ROLE_MASTER || s->table_next(s, AFF_TABLE_EPOCHS, aff_str(""), &key, &value) != 1 ||
+    if (!aff_core_may_append(core) || s->table_next(s, AFF_TABLE_EPOCHS, aff_str(""), &key, &value) != 1 ||
         key.len != 16 || value.len != 17)
         return;
     if (core->last_time_ms - (int64_t)aff_get_u64((const char *)value.data + 9) <= core->opts.tombstone_retention_ms)
@@ -229,8 +231,7 @@ void aff_core_prune(struct aff_core *core)
 
     if (core->last_time_ms != AFF_NO_TIME && core->role != AFF_ROLE_OPENING) {
         more = prune_ids(core);
-        if (core->role == AFF_ROLE_MASTER)
-            prune_claims(core);
+        prune_claims(core);
     }
     if (core->role != AFF_ROLE_FAILED)
         core->next_prune_ns = aff_core_now(core) + (more ? AFF_NS_PER_MS : PRUNE_EVERY_S * AFF_NS_PER_S);
