@@ -1,11 +1,12 @@
 /* What a node serves: keyspaces of the file and of the application, and what is refused of the latter. */
 #include "node/keyspaces.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
+
+#include <cmocka.h>
 
 static int run_nothing(aff_cmd *cmd)
 {

@@ -2,13 +2,14 @@
 #include "node/limits.h"
 #include "node/prometheus.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+
+#include <cmocka.h>
 
 static void a_store_has_a_share_of_the_address_space(void **state)
 {
