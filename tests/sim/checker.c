@@ -10,7 +10,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { REPAIR_PATIENCE_S = 90 };
+enum { REPAIR_PATIENCE_S = 90, ANSWER_PATIENCE_S = 45 };
 
 /* ---- what a node appends ---- */
 
@@ -186,7 +186,7 @@ static int64_t later(int64_t a, int64_t b)
 }
 
 /* With a master that nothing hinders, no key stays dirty longer than the longest pause between two of its barriers (I6). */
-void sim_check_repairs(struct sim *sim)
+static void check_repairs(struct sim *sim)
 {
     const struct sim_node *n = true_master(sim);
     int64_t patience = sim->profile.lag_ms / 6 * SIM_MS + REPAIR_PATIENCE_S * SIM_S, since;
@@ -202,6 +202,30 @@ void sim_check_repairs(struct sim *sim)
                           (double)(sim->now_ns - key->dirty_since_ns) / (double)SIM_S, n->index,
                           (double)(sim->now_ns - n->leads_since_ns) / (double)SIM_S);
     }
+}
+
+/* Whoever asks a node that nothing hinders is answered. */
+static void check_answers(struct sim *sim)
+{
+    struct sim_clients *c = sim->clients;
+
+    while (c->first_open < c->count && c->attempts[c->first_open]->done)
+        c->first_open++;
+    for (uint32_t i = c->first_open; i < c->count; i++) {
+        const struct sim_attempt *a = c->attempts[i];
+        const struct sim_node *n = sim->nodes[a->node];
+        int64_t since = later(later(n->healthy_since_ns, a->submitted_ns), sim->faults->log_trouble_until_ns);
+
+        if (a->submitted && !a->done && !sim_node_paused(n) && sim->now_ns - since > ANSWER_PATIENCE_S * SIM_S)
+            sim_violation(sim, "progress", "attempt #%" PRIu32 " waits for %.0f s on n%d, which nothing hinders", i,
+                          (double)(sim->now_ns - a->submitted_ns) / (double)SIM_S, n->index);
+    }
+}
+
+void sim_check_progress(struct sim *sim)
+{
+    check_repairs(sim);
+    check_answers(sim);
 }
 
 static bool anything_dirty(const struct sim *sim)

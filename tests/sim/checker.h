@@ -11,7 +11,7 @@ void sim_check_append(struct sim_node *n, const struct aff_record *rec);      /*
 void sim_check_role(struct sim_node *n, const struct aff_standing *standing); /* the role has changed */
 void sim_check_node(struct sim_node *n);                                      /* after each pass */
 void sim_check_keep_from(struct sim_node *n);
-void sim_check_repairs(struct sim *sim); /* now and then */
+void sim_check_progress(struct sim *sim); /* now and then */
 /* Nothing dirty: a reader that knows no rule arrives at the state, from what compaction left (I7). */
 void sim_check_plain_reader(struct sim *sim);
 /* The last phase is over: everybody has read everything, everything was answered. */

@@ -73,6 +73,7 @@ struct sim_clients {
     uint32_t count, capacity;
     struct sim_request **requests;
     uint32_t request_count, request_capacity;
+    uint32_t first_open;  /* all before it are answered */
     uint32_t outstanding; /* attempts that were made and not released */
 };
 

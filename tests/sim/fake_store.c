@@ -184,11 +184,19 @@ static void remember(struct sim_store *s, int table, struct sim_pair before)
     s->undo[s->undo_count++] = (struct sim_undo){ table, before };
 }
 
+/* May the disk be used? It breaks now and then, and stays so while the process lives. */
+static bool works(struct sim_store *s)
+{
+    if (!s->sim->quiet && sim_rare(&s->sim->random, s->sim->profile.disk_fails))
+        s->fails = true;
+    return !s->fails && !s->detached;
+}
+
 static int change(struct sim_store *s, int table, aff_bytes key, unsigned char *value, size_t value_len)
 {
     struct sim_pair before;
 
-    if (s->fails || s->detached) {
+    if (!works(s)) {
         free(value);
         return AFF_EIO;
     }
@@ -277,6 +285,8 @@ static int world_get(struct aff_world_store *world, aff_bytes key, struct aff_it
     struct sim_pair *pair = find(s, SIM_TABLE_VALUES, key);
     struct sim_pair copy;
 
+    if (!works(s))
+        return AFF_EIO;
     if (!pair)
         return 0;
     copy = *pair;
@@ -352,6 +362,8 @@ static int get_bytes(struct sim_store *s, int table, aff_bytes key, aff_bytes *r
 {
     struct sim_pair *pair = find(s, table, key);
 
+    if (!works(s))
+        return AFF_EIO;
     if (!pair)
         return 0;
     *ret_value = hand_out(s, pair->value, pair->value_len);
@@ -390,6 +402,8 @@ static int world_table_next(struct aff_world_store *world, enum aff_table t, aff
     struct sim_map *m = &s->maps[t];
     size_t at = after.len ? place_of(m, after) : 0;
 
+    if (!works(s))
+        return AFF_EIO;
     if (after.len && holds_at(m, at, after))
         at++;
     if (at >= m->count)

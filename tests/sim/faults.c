@@ -39,9 +39,12 @@ static void elect(struct sim_faults *f)
 static void pause_one(struct sim_faults *f)
 {
     struct sim_node *n = choose_up(f);
+    int64_t for_ns = sim_spread(chance_of(f), 10 * SIM_MS, 2 * SIM_MINUTE);
 
+    if (f->sim->profile.long_idle && sim_below(chance_of(f), 4) == 0)
+        for_ns = sim_between(chance_of(f), SIM_MINUTE, 2 * SIM_HOUR);
     if (n && !sim_node_paused(n))
-        sim_node_pause(n, sim_spread(chance_of(f), 10 * SIM_MS, 2 * SIM_MINUTE), sim_below(chance_of(f), 5) == 0);
+        sim_node_pause(n, for_ns, sim_below(chance_of(f), 5) == 0);
 }
 
 static void crash_one(struct sim_faults *f)
@@ -163,7 +166,7 @@ static void compaction_runs(struct sim *sim, struct sim_event *event)
     sim_check_plain_reader(sim);
     sim_log_compact(sim->log);
     sim_check_plain_reader(sim);
-    sim_check_repairs(sim);
+    sim_check_progress(sim);
     sim_at(sim, event, sim->now_ns + sim_between(&sim->random, SIM_MINUTE, sim->profile.lag_ms * SIM_MS));
 }
 
@@ -241,7 +244,7 @@ void sim_faults_step(struct sim_faults *f)
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !f->sim->violated; i++)
         if (sim_chance(chance_of(f), kinds[i].chance))
             kinds[i].happens(f);
-    sim_check_repairs(f->sim);
+    sim_check_progress(f->sim);
 }
 
 void sim_faults_heal(struct sim_faults *f)

@@ -65,6 +65,7 @@ static void choose_faults(struct sim_profile *p, struct sim_random *r)
     p->broken = rate(r, 100);
     p->again = rate(r, 500);
     p->commit_fails = rate(r, 10);
+    p->disk_fails = rate(r, 60);
     p->read_fails = rate(r, 300);
     p->grant_lost = rate(r, 3000);
     p->grant_twice = rate(r, 5000);
@@ -75,7 +76,7 @@ static void be_calm(struct sim_profile *p)
     p->election = p->pause = p->crash = p->drain = p->backup_restored = p->disk_lost = p->no_room = 0;
     p->outage = p->stall = p->foreign = p->long_absence = 0;
     p->report_lost = p->report_no_offset = p->resend = p->refused = p->broken = p->again = 0;
-    p->commit_fails = p->read_fails = p->grant_lost = p->grant_twice = 0;
+    p->commit_fails = p->disk_fails = p->read_fails = p->grant_lost = p->grant_twice = 0;
 }
 
 void sim_profile_make(struct sim_profile *p, struct sim_random *r, int nodes)

@@ -37,6 +37,12 @@ static inline bool sim_chance(struct sim_random *r, unsigned per_10000)
     return per_10000 > 0 && sim_below(r, 10000) < per_10000;
 }
 
+/* True in `per_million` of 1,000,000 cases. */
+static inline bool sim_rare(struct sim_random *r, unsigned per_million)
+{
+    return per_million > 0 && sim_below(r, 1000000) < per_million;
+}
+
 /* Between low and high, every order of magnitude as likely as the next: most are short, a few are long. */
 static inline int64_t sim_spread(struct sim_random *r, int64_t low, int64_t high)
 {

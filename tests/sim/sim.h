@@ -84,8 +84,9 @@ struct sim_profile {
         long_absence, lease_lapse;
     /* faults, chance per append */
     unsigned report_lost, report_no_offset, resend, refused, broken, again;
-    /* chance per operation of the store, per read, per grant */
+    /* chance per commit, disk full, per read, per grant */
     unsigned commit_fails, no_room, read_fails, grant_lost, grant_twice;
+    unsigned disk_fails; /* chance per operation of the store, of a million */
 };
 
 struct sim {
