@@ -164,7 +164,10 @@ void aff_refuse(struct aff_exchange *x, int code, const char *format, ...)
 
 /* ---- answering ---- */
 
-/* Gives a response that is there to libmicrohttpd. */
+/*
+ * Gives a response that is there to libmicrohttpd. After a chunked body nothing more is taken: libmicrohttpd ends its lines at a
+ * bare LF, too, and shows none of them to the handler, so where such a body ends is not beyond doubt.
+ */
 static enum MHD_Result flush(struct aff_exchange *x)
 {
     struct aff_http *http = x->http;
@@ -176,7 +179,7 @@ static enum MHD_Result flush(struct aff_exchange *x)
     x->state = AFF_EXCHANGE_ANSWERED;
     http->progress++;
     aff_stats_request(&http->stats, x->route ? x->route->name : AFF_ROUTE_NONE, x->status);
-    if (http->draining)
+    if (http->draining || x->guard.chunked)
         aff_answer_header(x, "Connection", "close");
     enum MHD_Result queued = MHD_queue_response(x->mhd, (unsigned)x->status, x->response);
     MHD_destroy_response(x->response);

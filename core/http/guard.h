@@ -14,7 +14,8 @@
  * ended, plus its delimiter, and the last one ends where the head ends. A folded field has its name elsewhere (it was
  * copied); a NUL inside anything leaves a gap; so does a line that ends in LF alone, which proxies read differently too.
  *
- * One thing cannot be seen: libmicrohttpd overwrites CR LF by two NULs and LF by one, so a NUL at the end of a line whose LF
+ * The lines between chunks cannot be seen at all, so a connection ends with its first chunked body (exchange.c). One thing more
+ * cannot be seen: libmicrohttpd overwrites CR LF by two NULs and LF by one, so a NUL at the end of a line whose LF
  * has no CR looks like that CR. A proxy that let a NUL in a head pass would break RFC 9110 (5.5).
  *
  * Pure: it compares pointers and reads only the parts. tests/fuzz/guard_fuzz.c holds it against a strict parser.
