@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "base/fault.h"
 
 #include <assert.h>
 
@@ -63,6 +64,7 @@ static int log_append(struct aff_world_log *w, const struct aff_record *rec)
     if (rec->event_ms != AFF_NO_TIME)
         entry.event_time = aff_bytes_of(event_time, (size_t)snprintf(event_time, sizeof event_time, "%lld",
                                                                      (long long)rec->event_ms));
+    (void)aff_fault("partition.before-append");
     if (rec->kind == AFF_KIND_REPAIR)
         atomic_fetch_add_explicit(&p->shared.repairs, 1, memory_order_relaxed);
     return p->changelog->ops->append(p->log, &entry, rec->stamp.seq);
@@ -113,7 +115,10 @@ static int store_room(struct aff_world_store *w, uint64_t bytes)
 }
 static int store_commit(struct aff_world_store *w)
 {
-    return aff_store_commit(store_of(w));
+    (void)aff_fault("partition.before-commit");
+    int code = aff_store_commit(store_of(w));
+    (void)aff_fault("partition.after-commit");
+    return code;
 }
 static int store_wipe(struct aff_world_store *w)
 {
@@ -331,6 +336,7 @@ static void on_reports(struct aff_changelog_sink *sink, const struct aff_report 
 {
     struct aff_partition *p = aff_container_of(sink, struct aff_partition, sink);
 
+    (void)aff_fault("partition.before-report");
     for (size_t i = 0; i < count; i++)
         aff_core_report(p->core, &reports[i]);
     touch(p);

@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+"""crash - kills a server in the middle of its work, again and again on one data folder, and checks what it kept.
+
+    crash.py BANK --rounds N [--power-loss LIBRARY] [--seed S] [--expect-broken]
+
+BANK is the program of example/bank: its accounts, and the keyspaces `regs` and `short` of this suite's configuration. In each
+round it is started, everything that is known is checked, unknown outcomes are settled, and mixed requests run on a few dozen
+connections until it is killed: at a random moment, at a named fault point, or after a while of a disk that does not answer.
+Now and then it is stopped properly, or the stores are removed and rebuilt from the log. With --power-loss each kill is
+followed by the loss of what was not synced (powerloss.py), and by another boot id.
+
+The last line is the summary. With --expect-broken the status is 0 when a violation was found, or the server itself noticed
+that its log has lost something, as it must be for a build that does not sync or that acknowledges too early. The stores are
+removed each round then, so that a lost log cannot hide behind them.
+"""
+import argparse
+import asyncio
+import os
+import random
+import shutil
+import sys
+import tempfile
+import uuid
+from types import SimpleNamespace
+
+from harness import Server, ServerFailed
+from http1 import Lost, NotSent
+from load import Load
+from model import Account, Counts, Register, Violation
+from powerloss import Loss
+
+WORKERS = 32
+REGISTERS, ACCOUNTS = 384, 40
+
+# Where it may be killed, and the most passes before; doc/faults.md says what they are.
+KILL_POINTS = {
+    "changelog.before-write": 200,
+    "changelog.after-write": 200,
+    "changelog.after-sync": 200,
+    "changelog.after-segment-create": 3,
+    "changelog.before-rename": 2,
+    "changelog.after-rename": 2,
+    "partition.before-append": 800,
+    "partition.before-report": 400,
+    "partition.before-commit": 400,
+    "partition.after-commit": 400,
+}
+SLOW_POINTS = ["changelog.before-write", "changelog.after-write"]
+
+
+class Suite:
+    def __init__(self, arguments):
+        self.arguments = arguments
+        self.random = random.Random(arguments.seed)
+        self.counts = Counts()
+        self.folder = tempfile.mkdtemp(prefix="affinity-crash.")
+        self.disk = os.path.join(self.folder, "disk")
+        self.journal = os.path.join(self.folder, "journal")
+        self.boot_id = os.path.join(self.folder, "boot_id")
+        os.mkdir(self.disk)
+        self.new_boot()
+        spaces = ["regs", "regs", "short"]
+        self.world = SimpleNamespace(
+            registers=[Register(f"/v1/{spaces[i % 3]}/key-{i}") for i in range(REGISTERS)],
+            accounts=[Account(f"/v1/accounts/account-{i}") for i in range(ACCOUNTS)],
+        )
+
+    def new_boot(self):
+        with open(self.boot_id, "w", encoding="utf-8") as f:
+            f.write(f"{uuid.UUID(int=self.random.getrandbits(128))}\n")
+
+    def server(self, faults, timeout="30s"):
+        env = {}
+        if self.arguments.power_loss:
+            env = {
+                "LD_PRELOAD": self.arguments.power_loss,
+                "POWERLOSS_ROOT": self.disk,
+                "POWERLOSS_JOURNAL": self.journal,
+                "POWERLOSS_BOOT_ID": self.boot_id,
+            }
+        config = {
+            "mode": "development",  # for the short lag of one keyspace
+            "node": {"name": "n1", "data": os.path.join(self.disk, "data"), "loops": 2},
+            "embedded": {"segment": "256KiB", "compaction_interval": "200ms"},
+            "limits": {"exchange_timeout": timeout},
+        }
+        keyspaces = {
+            "accounts": {"partitions": 2},
+            "regs": {"partitions": 3},
+            "short": {"partitions": 2, "compaction_lag": "300ms"},
+        }
+        return Server([self.arguments.bank], keyspaces, config, folder=self.folder, faults=faults, env=env)
+
+    # ---- rounds ----
+
+    def plan(self):
+        """How this round ends: faults of the server, its exchange timeout, seconds of load, and whether by SIGTERM."""
+        roll = self.random.random()
+        if roll < 0.45:
+            point = self.random.choice(list(KILL_POINTS))
+            return f"{point}=kill@{self.random.randint(1, KILL_POINTS[point])}", "30s", 1.0, False
+        if roll < 0.55:
+            point = self.random.choice(SLOW_POINTS)
+            return f"{point}=sleep:700@{self.random.randint(1, 30)}", "300ms", self.random.uniform(0.2, 1.5), False
+        return None, "30s", self.random.uniform(0.01, 0.8), roll > 0.95
+
+    def round(self):
+        faults, timeout, seconds, by_signal = self.plan()
+        server = self.server(faults, timeout)
+        what = f"round {self.counts.rounds + 1}: {faults or ('SIGTERM' if by_signal else 'kill')} after {seconds:.2f} s"
+        try:
+            asyncio.run(self.live(server, seconds, by_signal))
+        finally:
+            server.kill()
+        self.counts.rounds += 1
+        if self.arguments.power_loss:
+            loss = Loss(self.disk, self.journal, self.random.getrandbits(32))
+            loss.strike()
+            self.new_boot()
+            what += f", {loss.kept} unsynced changes kept, {loss.lost} lost"
+        if self.arguments.expect_broken or self.random.random() < 0.15:
+            shutil.rmtree(os.path.join(self.disk, "data", "state"), ignore_errors=True)
+            what += ", stores removed"
+        if self.arguments.verbose:
+            print(what, flush=True)
+        return what
+
+    async def live(self, server, seconds, by_signal):
+        if not self.start(server):
+            return  # the fault point came while it started
+        load = Load(server, self.world, self.counts, self.random)
+        try:
+            await load.check(16)
+        except (Lost, NotSent):
+            if not server.faults or server.process.wait() != -9:
+                raise
+            return  # the fault point came while it was checked
+        if self.counts.violations:
+            return
+        running = asyncio.ensure_future(load.run(WORKERS))
+        done, _ = await asyncio.wait([running], timeout=seconds)
+        if by_signal and not done:
+            status = await asyncio.to_thread(server.stop)
+            if status != 0:
+                raise ServerFailed(f"ended with status {status} after SIGTERM:\n{server.log()[-4000:]}")
+        server.kill()
+        load.stopping = True
+        await running
+
+    def start(self, server):
+        """False: its fault point came while it started."""
+        try:
+            server.start()
+            return True
+        except ServerFailed:
+            if not server.faults or server.process.returncode != -9:
+                raise
+            return False
+
+    def run(self):
+        """True when something was violated."""
+        history = []
+        while self.counts.rounds < self.arguments.rounds and not self.counts.violations:
+            history.append(self.round())
+        if not self.counts.violations:
+            self.last_check()
+        for violation in self.counts.violations[:10]:
+            print(violation)
+        if self.counts.violations:
+            print("the last rounds:\n  " + "\n  ".join(history[-3:]))
+        return bool(self.counts.violations)
+
+    def last_check(self):
+        server = self.server(None)
+        try:
+            server.start()
+            asyncio.run(Load(server, self.world, self.counts, self.random).check(16))
+        finally:
+            server.kill()
+
+    def keep(self):
+        print(f"the folder is kept: {self.folder}")
+
+    def remove(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("bank")
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--power-loss", metavar="LIBRARY", type=os.path.abspath)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--expect-broken", action="store_true")
+    parser.add_argument("--verbose", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.seed is None:
+        arguments.seed = random.SystemRandom().getrandbits(32)
+    print(f"seed {arguments.seed}")
+    suite = Suite(arguments)
+    try:
+        broken = suite.run()
+    except ServerFailed as failure:
+        print(failure)
+        broken = "damaged" in str(failure) or not arguments.expect_broken
+        suite.counts.violations.append(Violation("lost", "the log"))
+    print(suite.counts.line())
+    if broken and not arguments.expect_broken:
+        suite.keep()
+    else:
+        suite.remove()
+    return 0 if broken == arguments.expect_broken else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
