@@ -99,11 +99,13 @@ void aff_core_refuse_waiters(struct aff_core *core, struct aff_list *waiters, in
         aff_core_answer(core, aff_container_of(node, struct aff_op, link), code, AFF_OUTCOME_NOT_APPLIED);
 }
 
-/* ---- void ---- */
+/* ---- records that were not found ---- */
 
-/* The record is certainly not in the log, or void for ever: so its writes are not applied; reads that rode on it need
- * another proof. */
-void aff_core_flight_void(struct aff_core *core, struct aff_flight *f, int code)
+/*
+ * `for_ever`: the record is certainly not in the log, or void. Otherwise nobody here can tell, and its writers hear that. Who
+ * rode on it without writing is not applied in any case; reads that waited for it need another proof.
+ */
+void aff_core_flight_gone(struct aff_core *core, struct aff_flight *f, bool for_ever)
 {
     struct aff_list *node;
 
@@ -112,8 +114,10 @@ void aff_core_flight_void(struct aff_core *core, struct aff_flight *f, int code)
 
         if (op->state == AFF_OP_LEFT)
             aff_core_release(core, op);
+        else if (for_ever || !op->wrote)
+            aff_core_answer(core, op, AFF_EVOID, AFF_OUTCOME_NOT_APPLIED);
         else
-            aff_core_answer(core, op, code, AFF_OUTCOME_NOT_APPLIED);
+            aff_core_answer(core, op, AFF_EUNKNOWN, AFF_OUTCOME_UNKNOWN);
     }
     aff_list_splice(&core->proofs, &f->waiters);
     aff_core_flight_free(core, f);

@@ -97,13 +97,12 @@ void aff_core_advance(struct aff_core *core)
         } else if (f->offset < core->frontier) {
             aff_core_settle(core, "a report names an offset that was read and holds something else");
         } else {
-            if (AFF_WEAK(core, ORDER) && core->gap_to < f->offset) {
+            if (AFF_WEAK(core, ORDER)) {
                 aff_core_flight_record(f, &core->scratch);
                 core->scratch.offset = f->offset;
                 core->scratch.time_ms = f->time_ms;
                 aff_core_apply_valid(core, &core->scratch);
             }
-            core->gap_to = f->offset;
             aff_core_read_on(core, true);
         }
     }
@@ -114,14 +113,14 @@ void aff_core_advance(struct aff_core *core)
 /* Certainly not in the log: those who wait for it get their answer now; the number it used up is settled by a re-claim. */
 static void refused_by_log(struct aff_core *core, struct aff_flight *f)
 {
-    aff_core_flight_void(core, f, AFF_EVOID);
+    aff_core_flight_gone(core, f, true);
     aff_core_settle(core, "the log refused a record");
 }
 
 static void report_trouble(struct aff_core *core, struct aff_flight *f, int status)
 {
     if (AFF_WEAK(core, SETTLE) && core->role == AFF_ROLE_MASTER) {
-        aff_core_flight_void(core, f, AFF_EVOID);
+        aff_core_flight_gone(core, f, true);
         return;
     }
     if (status == AFF_EVOID)

@@ -17,7 +17,7 @@ int aff_core_new(const struct aff_core_opts *opts, const struct aff_world *world
     core->opts.window = opts->window ? opts->window : DEFAULT_WINDOW;
     core->opts.queue = opts->queue ? opts->queue : DEFAULT_QUEUE;
     core->role = AFF_ROLE_OPENING;
-    core->claim_offset = core->gap_to = core->mark_offset = -1;
+    core->claim_offset = core->mark_offset = -1;
     core->caught_up_ms = core->last_time_ms = AFF_NO_TIME;
     core->retry_read_ns = core->retry_claim_ns = core->retry_append_ns = INT64_MAX;
     core->next_idle_ns = core->next_expiry_ns = core->next_prune_ns = INT64_MAX;
@@ -41,18 +41,7 @@ static void abandon_flights(struct aff_core *core)
     aff_list_each (node, &core->flights) {
         struct aff_flight *f = aff_container_of(node, struct aff_flight, link);
 
-        aff_list_each (link, &f->carried) {
-            struct aff_op *op = aff_container_of(link, struct aff_op, link);
-
-            if (op->state == AFF_OP_LEFT) {
-                aff_list_remove(&op->link);
-                aff_core_release(core, op);
-            } else {
-                aff_core_answer(core, op, AFF_EUNKNOWN, AFF_OUTCOME_UNKNOWN);
-            }
-        }
-        aff_core_refuse_waiters(core, &f->waiters, AFF_ECLOSED);
-        aff_core_flight_free(core, f);
+        aff_core_flight_gone(core, f, false);
     }
 }
 

@@ -59,10 +59,13 @@ void aff_core_start(struct aff_core *core)
 /* The store cannot be trusted to be a prefix of the log: it is thrown away and read anew. Nothing is lost: it is a cache. */
 void aff_core_rebuild(struct aff_core *core, const char *why)
 {
-    int code = core->w.store->wipe(core->w.store);
+    int code;
 
     aff_log(core->w.logger, WARN, "partition.rebuild", aff_f_str("keyspace", core->opts.keyspace),
             aff_f_int("partition", core->opts.index), aff_f_str("why", why), aff_f_int("applied", core->frontier));
+    if (core->role == AFF_ROLE_CLAIMING || core->role == AFF_ROLE_MASTER || core->role == AFF_ROLE_SETTLING)
+        aff_core_lay_down(core); /* to lead again when it is read, if that is still wanted */
+    code = core->w.store->wipe(core->w.store);
     core->changed = false;
     core->uncommitted = 0;
     core->cur = (struct aff_stamp){ 0 };

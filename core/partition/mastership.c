@@ -131,7 +131,6 @@ void aff_core_settle(struct aff_core *core, const char *why)
     aff_log(core->w.logger, WARN, "partition.settle", aff_f_str("keyspace", core->opts.keyspace),
             aff_f_int("partition", core->opts.index), aff_f_str("why", why), aff_f_int("in-flight", core->flight_count));
     core->w.log->reset(core->w.log);
-    core->gap_to = -1;
     aff_core_stalled(core, false);
     if (aff_epoch_minor(core->own.epoch) == UINT16_MAX) {
         aff_core_depose(core, core->own.epoch, "the minor epochs are used up");
@@ -140,24 +139,29 @@ void aff_core_settle(struct aff_core *core, const char *why)
     core->own.epoch++;
     core->own.seq = 0;
     core->claim_pending = true;
-    if (core->role == AFF_ROLE_MASTER)
-        memcpy(core->claim_identity, core->identity, AFF_IDENTITY_LEN);
     core->next_idle_ns = INT64_MAX;
-    if (core->role == AFF_ROLE_MASTER)
+    if (core->role == AFF_ROLE_MASTER) {
+        memcpy(core->claim_identity, core->identity, AFF_IDENTITY_LEN);
         aff_core_set_role(core, AFF_ROLE_SETTLING);
-    aff_core_append_claim(core);
+        aff_core_append_claim(core);
+    } else { /* a CLAIM did not do; a log that refuses them all is not to be flooded with them */
+        core->retry_claim_ns = aff_core_now(core) + RETRY_CLAIM_MS * AFF_NS_PER_MS;
+    }
     aff_core_read_on(core, true);
 }
 
 /* ---- leading ---- */
 
-/* Every flight that is left was not found below the own CLAIM: by the validity rule it is void for ever (I10). */
-static void void_doubts(struct aff_core *core)
+/*
+ * Every flight that is left was not found. Where its mastership has ended, and the end is known exactly, it is void for ever by
+ * the validity rule (I10); else it may stand in the log, unread or compacted away. The same table tells later what became of it.
+ */
+static void answer_doubts(struct aff_core *core)
 {
     aff_list_each (node, &core->flights) {
         struct aff_flight *f = aff_container_of(node, struct aff_flight, link);
 
-        aff_core_flight_void(core, f, AFF_EVOID);
+        aff_core_flight_gone(core, f, aff_core_outcome(core, f->stamp) == AFF_OUTCOME_NOT_APPLIED);
     }
 }
 
@@ -170,11 +174,10 @@ void aff_core_become_master(struct aff_core *core, bool valid, const unsigned ch
     assert(valid || AFF_WEAK(core, DUP) || AFF_WEAK(core, CUT));                     /* I2 */
     assert(!valid || aff_stamp_same_owner(core->cur, core->own) || AFF_WEAK(core, CUT)); /* I2 */
     (void)valid;
-    void_doubts(core);
+    answer_doubts(core);
     core->ticket++;
     core->reading = false;
     core->retry_read_ns = INT64_MAX;
-    core->gap_to = -1;
     if (identity_before && memcmp(identity_before, core->claim_identity, AFF_IDENTITY_LEN) != 0) {
         memcpy(core->claim_identity, identity_before, AFF_IDENTITY_LEN);
         aff_core_settle(core, "the claim carried another identity than the log's");
@@ -187,26 +190,28 @@ void aff_core_become_master(struct aff_core *core, bool valid, const unsigned ch
     core->next_expiry_ns = aff_core_now(core);
 }
 
-/*
- * A newer mastership stands in the log, or ours could not begin. Everything up to there was read, so whatever of ours was
- * not found is void for ever: a definite answer for each write in flight.
- */
+/* Ends a mastership, or the try: nothing of it is produced any more, and nobody waits for it. */
+void aff_core_lay_down(struct aff_core *core)
+{
+    core->w.log->reset(core->w.log);
+    core->own = (struct aff_stamp){ 0 };
+    core->claim_pending = core->granting = core->resigning = core->caught_up = false;
+    aff_core_stalled(core, false);
+    core->retry_claim_ns = core->next_idle_ns = core->next_expiry_ns = INT64_MAX;
+    aff_core_set_role(core, AFF_ROLE_FOLLOWING);
+    answer_doubts(core);
+    aff_core_refuse_queued(core, AFF_ENOMASTER);
+    aff_core_refuse_waiters(core, &core->proofs, AFF_ENOMASTER);
+}
+
+/* A newer mastership stands in the log, or ours could not begin, or it is no longer wanted. */
 void aff_core_depose(struct aff_core *core, aff_epoch newer, const char *why)
 {
     aff_log(core->w.logger, WARN, "partition.deposed", aff_f_str("keyspace", core->opts.keyspace),
             aff_f_int("partition", core->opts.index), aff_f_str("why", why),
             aff_f_int("own", aff_epoch_major(core->own.epoch)), aff_f_int("newer", aff_epoch_major(newer)));
-    core->w.log->reset(core->w.log);
-    core->own = (struct aff_stamp){ 0 };
-    core->claim_pending = core->granting = core->resigning = core->want_lead = false;
-    core->gap_to = -1;
-    aff_core_stalled(core, false);
-    core->retry_claim_ns = core->next_idle_ns = core->next_expiry_ns = INT64_MAX;
-    aff_core_set_role(core, AFF_ROLE_FOLLOWING);
-    void_doubts(core);
-    aff_core_refuse_queued(core, AFF_ENOMASTER);
-    aff_core_refuse_waiters(core, &core->proofs, AFF_ENOMASTER);
-    core->caught_up = false;
+    aff_core_lay_down(core);
+    core->want_lead = false;
     core->w.coordinator->deposed(core->w.coordinator, newer);
     aff_core_read_on(core, false);
 }

@@ -72,7 +72,6 @@ struct aff_core {
     /* reading */
     uint64_t ticket;
     bool reading;
-    int64_t gap_to;         /* MASTER: a report said so; read up to here. -1: no gap */
     int64_t retry_read_ns;
 
     /* mastership */
@@ -138,6 +137,7 @@ void aff_core_append_claim(struct aff_core *core);
 void aff_core_become_master(struct aff_core *core, bool valid, const unsigned char *identity_before);
 void aff_core_settle(struct aff_core *core, const char *why);
 void aff_core_depose(struct aff_core *core, aff_epoch newer, const char *why);
+void aff_core_lay_down(struct aff_core *core);
 
 /* continuity.c */
 void aff_core_advance(struct aff_core *core);
@@ -175,7 +175,7 @@ void aff_core_answers_out(struct aff_core *core, bool committed);
 void aff_core_refuse_waiters(struct aff_core *core, struct aff_list *waiters, int code);
 void aff_core_release_waiters(struct aff_core *core, struct aff_list *waiters);
 void aff_core_expire_deadlines(struct aff_core *core);
-void aff_core_flight_void(struct aff_core *core, struct aff_flight *f, int code);
+void aff_core_flight_gone(struct aff_core *core, struct aff_flight *f, bool for_ever);
 bool aff_core_replay(struct aff_core *core, struct aff_op *op);
 void aff_core_release(struct aff_core *core, struct aff_op *op);
 
