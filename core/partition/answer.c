@@ -29,16 +29,19 @@ void aff_core_answer(struct aff_core *core, struct aff_op *op, int code, enum af
     aff_list_append(&core->answers, &op->link);
 }
 
-/* The store did not commit: what is in the log is there, but this replica cannot say more than "unknown". */
+/*
+ * The store did not commit: what is in the log is there, but this replica cannot say more than "unknown". A replay too: what it
+ * repeats may just have been applied.
+ */
 static void uncommit(struct aff_result *r)
 {
-    bool written = r->outcome == AFF_OUTCOME_COMMITTED && !r->replayed;
+    bool written = r->outcome == AFF_OUTCOME_COMMITTED;
 
     if (r->outcome == AFF_OUTCOME_NOT_APPLIED || r->outcome == AFF_OUTCOME_UNKNOWN)
         return;
     r->code = written ? AFF_EUNKNOWN : AFF_EIO;
     r->outcome = written ? AFF_OUTCOME_UNKNOWN : AFF_OUTCOME_NOT_APPLIED;
-    r->versioned = r->created = false;
+    r->versioned = r->created = r->replayed = false;
 }
 
 void aff_core_answers_out(struct aff_core *core, bool committed)
