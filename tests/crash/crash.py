@@ -115,6 +115,8 @@ class Suite:
         self.counts.rounds += 1
         if self.arguments.power_loss:
             loss = Loss(self.disk, self.journal, self.random.getrandbits(32))
+            if not loss.ops:
+                raise SystemExit(f"{self.arguments.power_loss} saw nothing of what the server did")
             loss.strike()
             self.new_boot()
             what += f", {loss.kept} unsynced changes kept, {loss.lost} lost"
