@@ -253,15 +253,27 @@ unsigned long long fixture_metric(struct fixture *f, const char *name)
     return value;
 }
 
-void fixture_wait_metric(struct fixture *f, const char *name, unsigned long long least)
+static void wait_metric(struct fixture *f, const char *name, unsigned long long least, unsigned long long most)
 {
     const struct timespec nap = { .tv_nsec = 1000000 };
+    unsigned long long value = 0;
     for (int i = 0; i < CLIENT_PATIENCE_S * 1000; i++) {
-        if (fixture_metric(f, name) >= least)
+        value = fixture_metric(f, name);
+        if (value >= least && value <= most)
             return;
         (void)nanosleep(&nap, NULL);
     }
-    fail_msg("%s did not reach %llu, it is %llu", name, least, fixture_metric(f, name));
+    fail_msg("%s did not become %llu, it is %llu", name, least, value);
+}
+
+void fixture_wait_metric(struct fixture *f, const char *name, unsigned long long least)
+{
+    wait_metric(f, name, least, UINT64_MAX);
+}
+
+void fixture_wait_metric_is(struct fixture *f, const char *name, unsigned long long value)
+{
+    wait_metric(f, name, value, value);
 }
 
 /* ---- the client ---- */

@@ -52,6 +52,8 @@ void fixture_release(struct fixture *f);
 unsigned fixture_calls(struct fixture *f);
 /* The metric's value, of a line "name value" or "name{labels} value"; fails when there is none. */
 unsigned long long fixture_metric(struct fixture *f, const char *name);
+/* Waits until it is `value`. */
+void fixture_wait_metric_is(struct fixture *f, const char *name, unsigned long long value);
 /* Waits until it is at least `least`. */
 void fixture_wait_metric(struct fixture *f, const char *name, unsigned long long least);
 
