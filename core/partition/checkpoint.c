@@ -10,9 +10,18 @@
  * mark; a record at or above the marked end was appended after we had read that far, its time is later than that reading,
  * and if even it is younger than the limit, no tombstone below can have gone before we read it: then the age moves to the
  * mark, or to the record itself when it stands right there. The own CLAIM is such a record, so nobody leads on a state that
- * is too old.
+ * is too old; nor does one that stood still between its CLAIM and the reading of it get beyond its first record.
+ *
+ * From then on a master does not age: no delete of others counts before a newer CLAIM, which it would read first.
  */
 #include "partition/state.h"
+
+int64_t aff_core_age_limit(const struct aff_core *core)
+{
+    int64_t hour = 3600 * INT64_C(1000), lives = core->opts.tombstone_retention_ms;
+
+    return lives > 2 * hour ? lives - hour : lives / 2;
+}
 
 /* The end was reached, everything below is applied. */
 void aff_core_age_mark(struct aff_core *core)
@@ -23,13 +32,16 @@ void aff_core_age_mark(struct aff_core *core)
     core->mark_ms = core->last_time_ms;
 }
 
-/* A record was read. False: the state below it is too old to be carried forward. */
+static bool is_too_old(const struct aff_core *core, int64_t time_ms)
+{
+    return core->caught_up_ms != AFF_NO_TIME && time_ms - core->caught_up_ms >= aff_core_age_limit(core) &&
+           !AFF_WEAK(core, CHECKPOINT);
+}
+
+/* A record was read by one that does not lead. False: the state below it is too old to be carried forward. */
 bool aff_core_age_ok(struct aff_core *core, int64_t offset, int64_t time_ms)
 {
-    int64_t hour = 3600 * INT64_C(1000), limit = core->opts.tombstone_retention_ms;
-
-    limit = limit > 2 * hour ? limit - hour : limit / 2;
-    if (core->caught_up_ms != AFF_NO_TIME && time_ms - core->caught_up_ms >= limit && !AFF_WEAK(core, CHECKPOINT))
+    if (is_too_old(core, time_ms))
         return false;
     if (core->mark_offset >= 0 && offset >= core->mark_offset) {
         /* with no hole before it, every delete from here on is younger than this very record */
@@ -38,6 +50,16 @@ bool aff_core_age_ok(struct aff_core *core, int64_t offset, int64_t time_ms)
         core->caught_up_ms = next || core->mark_ms == AFF_NO_TIME ? time_ms : core->mark_ms;
         core->mark_offset = -1;
     }
+    return true;
+}
+
+/* A master's own record is in the log, and valid. The first behind its CLAIM was appended after all below that was read. */
+bool aff_core_age_own(struct aff_core *core, int64_t time_ms)
+{
+    if (core->mark_offset >= 0 && is_too_old(core, time_ms))
+        return false;
+    core->mark_offset = -1;
+    core->caught_up_ms = time_ms;
     return true;
 }
 
@@ -78,7 +100,9 @@ int aff_core_checkpoint_load(struct aff_core *core)
     has_identity = aff_cursor_u8(&c);
     hole = aff_cursor_u8(&c);
     identity = aff_cursor_take(&c, AFF_IDENTITY_LEN);
-    if (value.len != CHECKPOINT_LEN || version != CHECKPOINT_VERSION || aff_cursor_u64(&c) != core->opts.partitions)
+    if (value.len != CHECKPOINT_LEN || version != CHECKPOINT_VERSION)
+        return AFF_EINVAL;
+    if (aff_cursor_u64(&c) != core->opts.partitions)
         return AFF_ECORRUPT;
     core->frontier = (int64_t)aff_cursor_u64(&c);
     core->cur.epoch = aff_cursor_u64(&c);

@@ -38,17 +38,24 @@ static void answer_carried(struct aff_core *core, struct aff_flight *f, const st
     }
 }
 
-/* The flight's record is in the log at `offset`, valid, and everything below is applied (I3, I4). */
-void aff_core_confirm(struct aff_core *core, struct aff_flight *f, int64_t offset, int64_t time_ms)
+/*
+ * The flight's record is in the log at `offset`, valid, and everything below is applied (I3, I4). False: the core has failed, or
+ * begins anew; every flight was answered as unknown.
+ */
+bool aff_core_confirm(struct aff_core *core, struct aff_flight *f, int64_t offset, int64_t time_ms)
 {
     struct aff_slot *slot = f->slot;
 
     assert(offset >= core->frontier || AFF_WEAK(core, ACK)); /* I4 */
+    if (core->role == AFF_ROLE_MASTER && !aff_core_age_own(core, time_ms)) {
+        aff_core_rebuild(core, "the process stood still before it led, for longer than tombstones live");
+        return false;
+    }
     aff_core_flight_record(f, &core->scratch);
     core->scratch.offset = offset;
     core->scratch.time_ms = time_ms;
     if (!aff_core_apply_valid(core, &core->scratch))
-        return; /* failed: every flight was answered as unknown */
+        return false;
     answer_carried(core, f, &core->scratch);
     aff_core_release_waiters(core, &f->waiters);
     f->slot = NULL;
@@ -57,6 +64,7 @@ void aff_core_confirm(struct aff_core *core, struct aff_flight *f, int64_t offse
         slot->flight = NULL;
         aff_core_slot_settled(core, slot);
     }
+    return true;
 }
 
 static void confirm_contiguous(struct aff_core *core, struct aff_flight *f)
@@ -67,19 +75,13 @@ static void confirm_contiguous(struct aff_core *core, struct aff_flight *f)
     assert(offset == core->frontier || AFF_WEAK(core, ACK));                                             /* I3 */
     assert((aff_stamp_same_owner(core->cur, core->own) && stamp.seq == core->cur.seq + 1) ||
            AFF_WEAK(core, DUP) || AFF_WEAK(core, CUT) || AFF_WEAK(core, ACK) || AFF_WEAK(core, SETTLE)); /* I2 */
-    if (!aff_core_age_ok(core, offset, time_ms)) {
-        aff_core_fail(core, "the process stood still for longer than tombstones live; the state is read anew");
-        return;
-    }
     core->uncommitted++;
-    aff_core_confirm(core, f, offset, time_ms);
-    if (core->role == AFF_ROLE_FAILED)
+    if (!aff_core_confirm(core, f, offset, time_ms))
         return;
     core->cur = stamp;
     core->hole = false;
     core->frontier = offset + 1;
     core->last_time_ms = time_ms;
-    aff_core_age_mark(core); /* what is below is our own and known; only the next record proves when that was */
 }
 
 /* Takes reports in order as far as they prove something. */

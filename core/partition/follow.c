@@ -11,11 +11,10 @@ enum { RETRY_READ_MS = 200 };
 /* Asks for what comes next; `wait`: answer only when there is something. */
 void aff_core_read_on(struct aff_core *core, bool wait)
 {
-    int64_t from = core->role == AFF_ROLE_OPENING ? core->claim_offset : core->frontier;
-
     core->reading = true;
     core->retry_read_ns = INT64_MAX;
-    core->w.log->read(core->w.log, from, wait, ++core->ticket);
+    core->read_from = core->role == AFF_ROLE_OPENING ? core->claim_offset : core->frontier;
+    core->w.log->read(core->w.log, core->read_from, wait, ++core->ticket);
 }
 
 static void read_later(struct aff_core *core)
@@ -43,6 +42,10 @@ void aff_core_start(struct aff_core *core)
         aff_core_fail(core, "the store's checkpoint is of another partition, or of another partition count than %" PRIu32
                             "; the count is fixed for the life of a keyspace",
                       core->opts.partitions);
+        return;
+    }
+    if (code == AFF_EINVAL) {
+        aff_core_rebuild(core, "the checkpoint is not one of this release");
         return;
     }
     if (!aff_core_store_ok(core, code))
@@ -99,18 +102,17 @@ static bool is_valid(const struct aff_core *core, const struct aff_record *rec)
     return rec->kind != AFF_KIND_FOREIGN && aff_stamp_valid(core->cur, rec->stamp);
 }
 
-static void observe_valid(struct aff_core *core, const struct aff_record *rec)
+static bool observe_valid(struct aff_core *core, const struct aff_record *rec)
 {
     struct aff_flight *f = aff_core_find_flight(core, rec->stamp);
 
     if (!aff_stamp_same_owner(core->cur, rec->stamp) && !aff_core_end_epoch(core, rec->time_ms))
-        return; /* failed, and the flight is gone */
+        return false; /* failed, and the flight is gone */
     core->cur = rec->stamp;
     core->hole = false;
     if (f && rec->kind != AFF_KIND_CLAIM)
-        aff_core_confirm(core, f, rec->offset, rec->time_ms);
-    else
-        aff_core_apply_valid(core, rec);
+        return aff_core_confirm(core, f, rec->offset, rec->time_ms);
+    return aff_core_apply_valid(core, rec);
 }
 
 /* What a record that was read means for a node that claims or leads. False: stop reading this batch. */
@@ -148,7 +150,7 @@ static bool observe(struct aff_core *core, const struct aff_record *rec)
     bool knew_identity = core->has_identity && !is_own_mastership(core, core->cur);
     bool valid = is_valid(core, rec), go_on;
 
-    if (!aff_core_age_ok(core, rec->offset, rec->time_ms)) {
+    if (core->role != AFF_ROLE_MASTER && !aff_core_age_ok(core, rec->offset, rec->time_ms)) {
         aff_core_rebuild(core, "the checkpoint is older than tombstones live");
         return false;
     }
@@ -156,11 +158,7 @@ static bool observe(struct aff_core *core, const struct aff_record *rec)
     memcpy(before, core->identity, sizeof before);
     if (rec->offset > core->frontier)
         core->hole = true;
-    if (valid)
-        observe_valid(core, rec);
-    else
-        aff_core_apply_void(core, rec);
-    if (core->role == AFF_ROLE_FAILED)
+    if (!(valid ? observe_valid(core, rec) : aff_core_apply_void(core, rec)))
         return false;
     core->frontier = rec->offset + 1;
     core->last_time_ms = rec->time_ms;
@@ -192,7 +190,7 @@ static bool log_is_whole(struct aff_core *core, int64_t start, int64_t end)
                       end, core->frontier);
         return false;
     }
-    if (start > core->frontier && core->frontier > 0) {
+    if (start > core->read_from && core->read_from > 0) {
         aff_core_rebuild(core, "the log begins above the checkpoint");
         return false;
     }
@@ -207,7 +205,7 @@ static void after_batch(struct aff_core *core, int64_t next, int64_t end)
         core->changed = true;
     }
     core->caught_up = core->frontier >= end;
-    if (core->caught_up)
+    if (core->caught_up && core->role != AFF_ROLE_MASTER)
         aff_core_age_mark(core);
     if (core->role == AFF_ROLE_FOLLOWING)
         aff_core_try_lead(core);

@@ -72,6 +72,7 @@ struct aff_core {
     /* reading */
     uint64_t ticket;
     bool reading;
+    int64_t read_from;
     int64_t retry_read_ns;
 
     /* mastership */
@@ -141,7 +142,7 @@ void aff_core_lay_down(struct aff_core *core);
 
 /* continuity.c */
 void aff_core_advance(struct aff_core *core);
-void aff_core_confirm(struct aff_core *core, struct aff_flight *f, int64_t offset, int64_t time_ms);
+bool aff_core_confirm(struct aff_core *core, struct aff_flight *f, int64_t offset, int64_t time_ms);
 struct aff_flight *aff_core_find_flight(struct aff_core *core, struct aff_stamp stamp);
 
 /* apply.c */
@@ -153,9 +154,12 @@ bool aff_core_epoch_known(struct aff_core *core, aff_bytes claim_key);
 
 /* checkpoint.c */
 int aff_core_checkpoint_save(struct aff_core *core);
-int aff_core_checkpoint_load(struct aff_core *core); /* 1 loaded, 0 none, or an error */
+/* 1 loaded, 0 none; AFF_EINVAL: it cannot be read; AFF_ECORRUPT: it is another partition's; or an error of the store. */
+int aff_core_checkpoint_load(struct aff_core *core);
+int64_t aff_core_age_limit(const struct aff_core *core);
 void aff_core_age_mark(struct aff_core *core);
 bool aff_core_age_ok(struct aff_core *core, int64_t offset, int64_t time_ms);
+bool aff_core_age_own(struct aff_core *core, int64_t time_ms);
 
 /* admit.c */
 void aff_core_pump(struct aff_core *core);

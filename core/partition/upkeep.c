@@ -118,6 +118,8 @@ void aff_core_plan_idle(struct aff_core *core)
         wait = core->opts.heartbeat_ms * AFF_NS_PER_MS;
     else if (core->idle_step < sizeof first / sizeof *first && first[core->idle_step] * AFF_NS_PER_S < wait)
         wait = first[core->idle_step] * AFF_NS_PER_S;
+    if (core->mark_offset >= 0 && aff_core_age_limit(core) / 2 < wait / AFF_NS_PER_MS)
+        wait = aff_core_age_limit(core) / 2 * AFF_NS_PER_MS; /* the first record must come in time (checkpoint.c) */
     core->idle_step++;
     core->next_idle_ns = now + (wait > AFF_NS_PER_MS ? wait : AFF_NS_PER_MS);
 }
