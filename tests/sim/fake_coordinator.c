@@ -88,7 +88,7 @@ static int64_t leased_until(struct sim_coordinator *c, const struct request *r)
     if (c->lease_node < 0 || (c->lease_node == r->node->index && c->lease_incarnation == r->incarnation))
         return 0;
     if (sim->profile.lease_mode == SIM_LEASE_LOCK)
-        return sim->now_ns + SIM_S;
+        return sim->now_ns + 20 * SIM_S;
     return c->lease_end_ns > sim->now_ns ? c->lease_end_ns + SIM_MS : 0;
 }
 
@@ -157,11 +157,14 @@ void sim_coordinator_request(struct sim_coordinator *c, struct sim_node *n, uint
 
 /* ---- leases ---- */
 
-/* A node that asks runs, so its heartbeat went out just now; it is renewed if nobody else was granted anything since. */
+/*
+ * A node that asks runs, so its heartbeat went out just now; it is renewed if it leads by the newest epoch of all, so that what
+ * was granted to others before can only be void.
+ */
 static void renew(struct sim_coordinator *c, const struct sim_node *n)
 {
     if (c->lease_lapses || c->told != n->index || c->highest_node != n->index ||
-        c->highest_incarnation != sim_node_incarnation(n))
+        c->highest_incarnation != sim_node_incarnation(n) || aff_epoch_major(n->standing.own.epoch) != c->highest)
         return;
     c->lease_node = n->index;
     c->lease_incarnation = sim_node_incarnation(n);

@@ -258,7 +258,7 @@ void sim_faults_heal(struct sim_faults *f)
         struct sim_node *n = sim->nodes[i];
 
         n->store->full = false;
-        n->paused_until_ns = sim->now_ns;
+        sim_node_wake(n);
         n->healthy_since_ns = sim->now_ns;
         if (!sim_node_up(n))
             sim_at(sim, &n->restart, sim->now_ns);

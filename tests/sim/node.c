@@ -372,8 +372,8 @@ void sim_node_start(struct sim_node *n)
     n->busy_passes = 0;
     n->keep_from = 0;
     n->last_sent = (struct aff_stamp){ 0 };
+    sim_node_wake(n);
     n->healthy_since_ns = sim->now_ns;
-    n->paused_until_ns = 0;
     n->store->detached = false;
     n->producer = sim_producer_new(sim->log, n->index);
     n->world.store = &n->store->world;
@@ -428,8 +428,20 @@ void sim_node_pause(struct sim_node *n, int64_t for_ns, bool machine_sleeps)
                    machine_sleeps ? ", its machine asleep" : "");
     n->paused_until_ns = n->sim->now_ns + for_ns;
     n->healthy_since_ns = n->paused_until_ns;
+    n->sleeps = machine_sleeps;
     if (machine_sleeps)
         n->asleep_ns += for_ns;
+}
+
+void sim_node_wake(struct sim_node *n)
+{
+    int64_t now = n->sim->now_ns;
+
+    if (n->paused_until_ns <= now)
+        return;
+    if (n->sleeps)
+        n->asleep_ns -= n->paused_until_ns - now;
+    n->paused_until_ns = n->healthy_since_ns = now;
 }
 
 static void restart_runs(struct sim *sim, struct sim_event *event)

@@ -55,6 +55,7 @@ struct sim_node {
     struct aff_list under_way, inbox; /* of letters */
     struct sim_event pass, tick, restart;
     int64_t paused_until_ns;
+    bool sleeps;     /* this pause is one of its machine */
     int busy_passes; /* in a row with more to do at once */
     struct aff_record scratch;
 };
@@ -83,6 +84,7 @@ void sim_node_crash(struct sim_node *n);
 void sim_node_stop(struct sim_node *n); /* drains, goes down in a later pass, and comes back */
 void sim_node_restart_later(struct sim_node *n);
 void sim_node_pause(struct sim_node *n, int64_t for_ns, bool machine_sleeps);
+void sim_node_wake(struct sim_node *n); /* the pause is over */
 
 static inline bool sim_node_up(const struct sim_node *n)
 {
