@@ -31,7 +31,8 @@ static bool dirty_add(struct aff_core *core, const struct aff_record *rec)
     if (found == 1)
         return true;
     aff_put_u64(at, (uint64_t)rec->offset);
-    core->dirty++;
+    if (core->dirty++ == 0)
+        core->first_dirty = rec->offset;
     return aff_core_store_ok(core, s->table_put(s, AFF_TABLE_DIRTY, rec->key, aff_bytes_of(at, sizeof at)));
 }
 
@@ -106,6 +107,7 @@ enum aff_outcome aff_core_outcome(struct aff_core *core, struct aff_stamp stamp)
     unsigned char key[EPOCH_KEY_LEN];
     aff_bytes value;
     const unsigned char *v;
+    int found;
 
     if (aff_stamp_same_owner(stamp, core->cur))
         return stamp.seq <= core->cur.seq ? AFF_OUTCOME_COMMITTED
@@ -114,9 +116,9 @@ enum aff_outcome aff_core_outcome(struct aff_core *core, struct aff_stamp stamp)
     if (stamp.epoch > core->cur.epoch)
         return AFF_OUTCOME_UNKNOWN; /* ours and on its way, or of a successor that was not heard of yet */
     epoch_key(stamp.epoch, stamp.nonce, key);
-    if (core->w.store->table_get(core->w.store, AFF_TABLE_EPOCHS, aff_bytes_of(key, sizeof key), &value) != 1 ||
-        value.len != EPOCH_VALUE_LEN)
-        return AFF_OUTCOME_NONE;
+    found = core->w.store->table_get(core->w.store, AFF_TABLE_EPOCHS, aff_bytes_of(key, sizeof key), &value);
+    if (found != 1 || value.len != EPOCH_VALUE_LEN)
+        return found < 0 ? AFF_OUTCOME_UNKNOWN : AFF_OUTCOME_NONE;
     v = value.data;
     if (stamp.seq <= aff_get_u64(v))
         return AFF_OUTCOME_COMMITTED;

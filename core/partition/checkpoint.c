@@ -85,6 +85,26 @@ int aff_core_checkpoint_save(struct aff_core *core)
     return core->w.store->meta_put(core->w.store, "checkpoint", aff_bytes_of(b, sizeof b));
 }
 
+/* Dirty keys that were kept: how many, and where the first of their records stands. */
+static int load_dirty(struct aff_core *core)
+{
+    struct aff_world_store *s = core->w.store;
+    unsigned char at[AFF_KEY_MAX];
+    aff_bytes key, value, after = aff_str("");
+    int found;
+
+    core->dirty = s->table_count(s, AFF_TABLE_DIRTY);
+    core->first_dirty = core->frontier;
+    while (core->dirty > 0 && (found = s->table_next(s, AFF_TABLE_DIRTY, after, &key, &value)) != 0) {
+        if (found < 0)
+            return found;
+        if (value.len == 8 && (int64_t)aff_get_u64(value.data) < core->first_dirty)
+            core->first_dirty = (int64_t)aff_get_u64(value.data);
+        after = aff_bytes_of(memcpy(at, key.data, key.len), key.len);
+    }
+    return 0;
+}
+
 int aff_core_checkpoint_load(struct aff_core *core)
 {
     aff_bytes value;
@@ -115,6 +135,6 @@ int aff_core_checkpoint_load(struct aff_core *core)
     core->has_identity = has_identity;
     core->hole = hole;
     memcpy(core->identity, identity.data, AFF_IDENTITY_LEN);
-    core->dirty = core->w.store->table_count(core->w.store, AFF_TABLE_DIRTY);
-    return 1;
+    code = load_dirty(core);
+    return code == 0 ? 1 : code;
 }

@@ -158,21 +158,11 @@ bool aff_core_commit(struct aff_core *core)
     return true;
 }
 
+/* Compaction may look no further than the first dirty record (I6), nor beyond what is applied. */
 static void tell_compaction(struct aff_core *core)
 {
-    aff_bytes key, value;
-    int64_t keep = core->frontier;
-    aff_bytes after = aff_str("");
+    int64_t keep = core->dirty > 0 ? core->first_dirty : core->frontier;
 
-    if (core->dirty > 0)
-        while (core->w.store->table_next(core->w.store, AFF_TABLE_DIRTY, after, &key, &value) == 1) {
-            if (value.len == 8 && (int64_t)aff_get_u64(value.data) < keep)
-                keep = (int64_t)aff_get_u64(value.data);
-            aff_buf_clear(&core->buf);
-            if (!aff_buf_add(&core->buf, key.data, key.len))
-                return;
-            after = aff_buf_view(&core->buf);
-        }
     if (keep != core->keep_from)
         core->w.log->keep_from(core->w.log, core->keep_from = keep);
 }

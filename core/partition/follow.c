@@ -59,6 +59,19 @@ void aff_core_start(struct aff_core *core)
     }
 }
 
+/* Reads that were proven go to a snapshot that is taken after their answer: not to one of an empty store. */
+static void take_back_reads(struct aff_core *core)
+{
+    aff_list_each (node, &core->answers) {
+        struct aff_op *op = aff_container_of(node, struct aff_op, link);
+
+        if (op->kind == AFF_OP_BARRIER && op->result.code == 0) {
+            op->result.code = AFF_ENOMASTER;
+            op->result.outcome = AFF_OUTCOME_NOT_APPLIED;
+        }
+    }
+}
+
 /* The store cannot be trusted to be a prefix of the log: it is thrown away and read anew. Nothing is lost: it is a cache. */
 void aff_core_rebuild(struct aff_core *core, const char *why)
 {
@@ -68,6 +81,7 @@ void aff_core_rebuild(struct aff_core *core, const char *why)
             aff_f_int("partition", core->opts.index), aff_f_str("why", why), aff_f_int("applied", core->frontier));
     if (core->role == AFF_ROLE_CLAIMING || core->role == AFF_ROLE_MASTER || core->role == AFF_ROLE_SETTLING)
         aff_core_lay_down(core); /* to lead again when it is read, if that is still wanted */
+    take_back_reads(core);
     code = core->w.store->wipe(core->w.store);
     core->changed = false;
     core->uncommitted = 0;

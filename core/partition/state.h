@@ -101,7 +101,8 @@ struct aff_core {
 
     /* upkeep */
     uint64_t dirty;
-    int64_t keep_from;
+    int64_t first_dirty;    /* with dirty keys: no void record that is not repaired stands below */
+    int64_t keep_from;      /* as told to the log */
     int64_t last_append_ns, next_idle_ns;
     unsigned idle_step;
     int64_t next_expiry_ns, next_prune_ns;
