@@ -140,10 +140,16 @@ int aff_port_get_settled(struct aff_port *port, const struct aff_space *space, a
 {
     const struct space *s = space->parts;
     int code = read_snapshot(port, s, key, ret_found);
+    struct aff_partition_shared *shared;
 
-    if (code == 0)
-        ret_found->identity8 = atomic_load(&aff_partition_shared(s->parts[ret_found->partition])->identity8);
-    return code;
+    if (code != 0)
+        return code;
+    shared = aff_partition_shared(s->parts[ret_found->partition]);
+    ret_found->identity8 = atomic_load(&shared->identity8);
+    if (atomic_load(&shared->serves))
+        return 0;
+    aff_port_done(port); /* deposed since the barrier; the store may be in the middle of a rebuild */
+    return AFF_ENOMASTER;
 }
 
 void aff_port_done(struct aff_port *port)

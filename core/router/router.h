@@ -52,7 +52,7 @@ struct aff_found {
  * AFF_ENOMASTER. After 0 the caller must call aff_port_done() before its handler returns.
  */
 int aff_port_get(struct aff_port *port, const struct aff_space *space, aff_bytes key, struct aff_found *ret_found);
-/* The read after an answered barrier: no lease is asked for. */
+/* The read after an answered barrier: no lease is asked for. AFF_ENOMASTER: the mastership ended meanwhile. */
 int aff_port_get_settled(struct aff_port *port, const struct aff_space *space, aff_bytes key, struct aff_found *ret_found);
 void aff_port_done(struct aff_port *port);
 
