@@ -370,10 +370,10 @@ int aff_node_end(struct aff_node *node)
 int aff_node_start(aff_node *node, aff_error *err)
 {
     int code = aff_node_begin(node, err);
-    while (code == 0) {
+    if (code)
+        return code;
+    while ((code = aff_node_begun(node, err)) == 0)
         nap();
-        code = aff_node_begun(node, err);
-    }
     if (code < 0)
         (void)aff_node_end(node);
     return code < 0 ? code : 0;

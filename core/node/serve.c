@@ -136,7 +136,8 @@ static int end(const struct process *p, int status)
     int code = aff_node_end(p->node);
     if (code == AFF_EBUSY)
         _exit(EXIT_FAILURE); /* a thread is stuck: its memory must stay, and nothing is left to be done */
-    aff_log(&p->node->logger, INFO, "node.ended", aff_f_str("how", code ? "requests were cut off" : "drained"));
+    if (status == EXIT_SUCCESS)
+        aff_log(&p->node->logger, INFO, "node.ended", aff_f_str("how", code ? "requests were cut off" : "drained"));
     return code ? EXIT_FAILURE : status;
 }
 

@@ -126,10 +126,10 @@ class Server:
         while not os.path.exists(self.ready_path):
             status = self.process.poll()
             if status is not None:
-                raise ServerFailed(f"{' '.join(self.command)} ended with status {status}:\n{self.log()[-4000:]}")
+                raise ServerFailed(f"{' '.join(self.command)} ended with status {status}:\n{self.log()[-2000:]}")
             if time.monotonic() > until:
                 self.kill()
-                raise ServerFailed(f"{' '.join(self.command)} was not ready in {timeout} s:\n{self.log()[-4000:]}")
+                raise ServerFailed(f"{' '.join(self.command)} was not ready in {timeout} s:\n{self.log()[-2000:]}")
             time.sleep(0.005)
         with open(self.ready_path, encoding="utf-8") as f:
             self.addresses = json.load(f)["http"]
@@ -151,14 +151,17 @@ class Server:
             return self._ended(timeout)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise ServerFailed(f"it did not end within {timeout} s of SIGTERM:\n{self.log()[-4000:]}") from None
+            raise ServerFailed(f"it did not end within {timeout} s of SIGTERM:\n{self.log()[-2000:]}") from None
 
     def _ended(self, timeout=None):
         status = self.process.wait(timeout) if self.process else None
+        self._close_clients()
+        return status
+
+    def _close_clients(self):
         for client in self.clients:
             client.close()
         self.clients = []
-        return status
 
     def __enter__(self):
         try:
@@ -175,6 +178,7 @@ class Server:
         self.remove()
 
     def remove(self):
+        self._close_clients()
         if self.own_folder:
             shutil.rmtree(self.folder, ignore_errors=True)
 
