@@ -4,7 +4,7 @@
  */
 #include "partition/state.h"
 
-enum { MERGED_REPLIES_MAX = 64 * 1024, RETRY_APPEND_MS = 20 };
+enum { MERGED_REPLIES_MAX = 64 * 1024, RETRY_APPEND_MS = 20, IDEM_WEIGHT = 512 };
 
 /* ---- slots: keys that somebody waits for ---- */
 
@@ -52,6 +52,7 @@ struct aff_flight *aff_core_flight_new(struct aff_core *core, enum aff_kind kind
     f->slot = slot;
     f->expires_ms = f->event_ms = AFF_NO_TIME;
     f->kept_offset = -1;
+    f->weight = AFF_STORE_WRITE_MIN;
     aff_list_init(&f->link);
     aff_list_init(&f->carried);
     aff_list_init(&f->waiters);
@@ -66,7 +67,7 @@ void aff_core_flight_free(struct aff_core *core, struct aff_flight *f)
     if (!aff_list_empty(&f->link)) {
         aff_list_remove(&f->link);
         core->flight_count--;
-        core->flight_bytes -= f->bytes;
+        core->flight_weight -= f->weight;
         if (f->kind == AFF_KIND_BARRIER)
             core->barriers--;
     }
@@ -141,9 +142,7 @@ int aff_core_flight_send(struct aff_core *core, struct aff_flight *f)
         return code;
     }
     core->own.seq = f->stamp.seq;
-    core->last_append_ns = aff_core_now(core);
-    f->bytes = f->key.len + f->value.len + 256;
-    core->flight_bytes += f->bytes;
+    core->flight_weight += f->weight;
     core->flight_count++;
     if (f->kind == AFF_KIND_BARRIER)
         core->barriers++;
@@ -157,7 +156,7 @@ int aff_core_flight_send(struct aff_core *core, struct aff_flight *f)
     aff_list_each (node, &f->carried) {
         struct aff_op *op = aff_container_of(node, struct aff_op, link);
 
-        op->result.stamped = true;
+        op->result.stamped = op->wrote;
         op->result.stamp = f->stamp;
     }
     return 0;
@@ -216,17 +215,42 @@ static void refuse_carried(struct aff_core *core, struct aff_flight *f, int code
     aff_core_flight_free(core, f);
 }
 
-static void dispatch(struct aff_core *core, struct aff_slot *slot, struct aff_flight *f)
+/* What the store will need for the record, as its contract counts. */
+static size_t weight_of(const struct aff_flight *f)
 {
     size_t bytes = f->key.len + f->value.len + f->content_type.len;
-    int code = core->w.store->room(core->w.store, core->flight_bytes + bytes + 4096);
 
+    aff_list_each (node, &f->carried) {
+        const struct aff_op *op = aff_container_of(node, struct aff_op, link);
+
+        if (op->identified)
+            bytes += IDEM_WEIGHT + (op->result.reply.len < AFF_IDEM_REPLY_MAX ? op->result.reply.len : AFF_IDEM_REPLY_MAX);
+    }
+    return bytes < AFF_STORE_WRITE_MIN ? AFF_STORE_WRITE_MIN : bytes;
+}
+
+/* To the log; when it does not take the record its operations go back, or are refused, and the slot is as it was. */
+static void dispatch(struct aff_core *core, struct aff_slot *slot, struct aff_flight *f)
+{
+    int code;
+
+    f->weight = weight_of(f);
+    code = core->w.store->room(core->w.store, core->flight_weight + f->weight);
     if (code == 0)
         code = aff_core_flight_send(core, f);
+    if (code == 0)
+        return;
+    f->slot = NULL;
     if (code == AFF_EAGAIN)
         put_back(core, slot, f);
-    else if (code != 0)
+    else
         refuse_carried(core, f, code);
+}
+
+/* In a record a value without a pointer is a tombstone: an empty value is not to become one. */
+static aff_bytes present(aff_bytes value)
+{
+    return value.data ? value : aff_str("");
 }
 
 static int64_t expiry_of(const struct aff_core *core, int64_t ttl_ms)
@@ -288,7 +312,7 @@ static void start_plain(struct aff_core *core, struct aff_slot *slot, struct aff
     op->result.created = op->kind == AFF_OP_PUT && !exists;
     op->result.status = op->kind == AFF_OP_DELETE ? 204 : exists ? 200 : 201;
     if (op->kind == AFF_OP_PUT) {
-        f->value = op->value;
+        f->value = present(op->value);
         f->content_type = op->content_type;
         f->expires_ms = expiry_of(core, op->ttl_ms);
     }
@@ -333,8 +357,8 @@ static void chain_run(struct aff_core *core, struct chain *c, struct aff_op *op)
     c->exists = staged.what == AFF_STAGE_PUT;
     c->current = (struct aff_item){ .version = { -1, 0, AFF_NO_TIME, AFF_NO_TIME },
                                     .content_type = staged.content_type,
-                                    .value = staged.value };
-    f->value = c->exists ? staged.value : aff_bytes_of(NULL, 0);
+                                    .value = present(staged.value) };
+    f->value = c->exists ? c->current.value : aff_bytes_of(NULL, 0);
     f->content_type = c->exists ? staged.content_type : aff_bytes_of(NULL, 0);
     f->expires_ms = c->exists ? expiry_of(core, staged.ttl_ms) : AFF_NO_TIME;
     f->event_ms = op->event_ms;
@@ -349,7 +373,6 @@ static void start_commands(struct aff_core *core, struct aff_slot *slot, const s
     if (exists)
         c.current = *item;
     c.flight = aff_core_flight_new(core, AFF_KIND_DATA, slot);
-    c.flight->slot = NULL; /* until it is sent: an empty chain must not settle the slot */
     while ((node = aff_list_first(&slot->queue))) {
         struct aff_op *op = aff_container_of(node, struct aff_op, link);
 
@@ -360,15 +383,15 @@ static void start_commands(struct aff_core *core, struct aff_slot *slot, const s
         else
             chain_run(core, &c, op);
     }
-    if (c.count == 0) {
-        aff_core_flight_free(core, c.flight);
+    if (c.count > 0) {
+        dispatch(core, slot, c.flight);
         return;
     }
-    c.flight->slot = slot;
-    dispatch(core, slot, c.flight);
+    c.flight->slot = NULL;
+    aff_core_flight_free(core, c.flight);
 }
 
-/* Starts what waits first on a key. Afterwards the key has a record in flight, an empty queue, or the log is full. */
+/* Starts what waits first on a key. Does not free the slot, unless the core fails. */
 static void start(struct aff_core *core, struct aff_slot *slot)
 {
     struct aff_op *op = aff_container_of(aff_list_first(&slot->queue), struct aff_op, link);
@@ -390,15 +413,10 @@ void aff_core_pump(struct aff_core *core)
 
     while (aff_core_may_append(core) && (node = aff_list_take(&core->ready))) {
         struct aff_slot *slot = aff_container_of(node, struct aff_slot, ready);
-        aff_bytes key = aff_bytes_of(slot->key, slot->key_len);
-        char copy[AFF_KEY_MAX];
 
         assert(!slot->flight && !aff_list_empty(&slot->queue));
-        memcpy(copy, key.data, key.len);
         start(core, slot);
-        /* refused writes may have settled the slot away meanwhile: look it up again */
-        slot = aff_core_slot(core, aff_bytes_of(copy, key.len), false);
-        if (slot && core->role == AFF_ROLE_MASTER)
+        if (core->role == AFF_ROLE_MASTER)
             aff_core_slot_settled(core, slot);
     }
 }

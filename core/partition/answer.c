@@ -128,7 +128,7 @@ void aff_core_flight_gone(struct aff_core *core, struct aff_flight *f, bool for_
 
 /* ---- deadlines ---- */
 
-/* Handed to the log and not settled: the client hears "unknown" and can look it up; the flight keeps the operation. */
+/* Written to the log and not settled: the client hears "unknown" and can look it up; the flight keeps the operation. */
 static void leave(struct aff_op *op)
 {
     op->state = AFF_OP_LEFT;
@@ -141,7 +141,7 @@ static void too_late(struct aff_core *core, struct aff_op *op)
 {
     struct aff_slot *slot = op->slot;
 
-    if (op->state == AFF_OP_CARRIED) {
+    if (op->state == AFF_OP_CARRIED && op->wrote) {
         leave(op);
         return;
     }

@@ -44,8 +44,6 @@ static void answer_carried(struct aff_core *core, struct aff_flight *f, const st
  */
 bool aff_core_confirm(struct aff_core *core, struct aff_flight *f, int64_t offset, int64_t time_ms)
 {
-    struct aff_slot *slot = f->slot;
-
     assert(offset >= core->frontier || AFF_WEAK(core, ACK)); /* I4 */
     if (core->role == AFF_ROLE_MASTER && !aff_core_age_own(core, time_ms)) {
         aff_core_rebuild(core, "the process stood still before it led, for longer than tombstones live");
@@ -58,12 +56,7 @@ bool aff_core_confirm(struct aff_core *core, struct aff_flight *f, int64_t offse
         return false;
     answer_carried(core, f, &core->scratch);
     aff_core_release_waiters(core, &f->waiters);
-    f->slot = NULL;
     aff_core_flight_free(core, f);
-    if (slot) {
-        slot->flight = NULL;
-        aff_core_slot_settled(core, slot);
-    }
     return true;
 }
 

@@ -21,7 +21,7 @@ struct aff_core_opts {
     int64_t ttl_ms;         /* default lifetime of a value; 0: for ever */
     int64_t compaction_lag_ms;
     int64_t tombstone_retention_ms;
-    int64_t heartbeat_ms;   /* BARRIER that often while nothing is written; 0: 1, 10, 60 s after the claim, then lag / 6 */
+    int64_t heartbeat_ms;   /* a BARRIER that often; 0: 1, 10, 60 s after the claim, then every lag / 6 */
     uint32_t window;        /* records handed to the log and not reported; 0: 256 */
     uint32_t queue;         /* operations waiting, all keys together; 0: 4096 */
 #ifdef AFF_MUTANTS

@@ -44,7 +44,7 @@ struct aff_flight {
     struct aff_list waiters; /* operations that wait for the proof that it gives (I5) */
     bool reported;
     int64_t offset, time_ms; /* as reported */
-    size_t bytes;
+    size_t weight;           /* bytes that the store may need for it */
     void *owned;
 };
 
@@ -85,7 +85,7 @@ struct aff_core {
     /* writes */
     struct aff_list flights;
     uint32_t flight_count;
-    uint64_t flight_bytes;
+    uint64_t flight_weight;
     struct aff_map slots;
     struct aff_list ready;
     uint32_t queued;
@@ -103,7 +103,7 @@ struct aff_core {
     uint64_t dirty;
     int64_t first_dirty;    /* with dirty keys: no void record that is not repaired stands below */
     int64_t keep_from;      /* as told to the log */
-    int64_t last_append_ns, next_idle_ns;
+    int64_t next_idle_ns;
     unsigned idle_step;
     int64_t next_expiry_ns, next_prune_ns;
 
