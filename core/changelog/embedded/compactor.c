@@ -393,6 +393,7 @@ static int run_pass(struct compactor *c, bool asked)
         c->passed = old;
         rc = 0;
     }
+    aff_keymap_clear(&c->map); /* its memory is for the passes */
     c->last_pass_ns = aff_mono_ns(aff_clock_system());
     free(pass.rules);
     free(pass.first_numbers);

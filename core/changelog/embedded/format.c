@@ -11,7 +11,7 @@
 #define BATCH_MAGIC UINT32_C(0x41464642)   /* "AFFB" */
 #define ABSENT UINT32_MAX
 
-enum { VERSION = 1, CRC_AT = 12, AFTER_CRC = 16, OFFSET_AT = 8, TIME_AT = 16 };
+enum { VERSION = 1, CRC_AT = 12, AFTER_CRC = 16, OFFSET_AT = 8, TIME_AT = 16, LENGTHS_AT = 24 };
 
 /* ---- segment header ---- */
 
@@ -125,7 +125,7 @@ bool aff_entry_put(struct aff_buf *buf, const struct aff_placed *placed)
     aff_put_u32(head + 4, placed->partition);
     aff_entry_place(head, e->offset, e->time_ms);
     for (size_t i = 0; i < 6; i++)
-        aff_put_u32(head + 24 + 4 * i, stored_len(parts[i]));
+        aff_put_u32(head + LENGTHS_AT + 4 * i, stored_len(parts[i]));
     added = aff_buf_add(buf, head, sizeof head);
     for (size_t i = 0; i < 6; i++)
         added = added && put_bytes(buf, parts[i]);
@@ -172,6 +172,23 @@ bool aff_entry_get(struct aff_cursor *c, struct aff_placed *ret_placed)
         return false;
     }
     *ret_placed = p;
+    return true;
+}
+
+bool aff_entry_skip_other(struct aff_cursor *c, uint32_t topic, uint32_t partition)
+{
+    if (aff_cursor_left(c) < AFF_ENTRY_HEAD)
+        return false;
+    if (aff_get_u32(c->at) == topic && aff_get_u32(c->at + 4) == partition)
+        return false;
+    size_t size = AFF_ENTRY_HEAD;
+    for (size_t i = 0; i < 6; i++) {
+        uint32_t len = aff_get_u32(c->at + LENGTHS_AT + 4 * i);
+        size += len == ABSENT ? 0 : len;
+    }
+    if (size > aff_cursor_left(c))
+        return false;
+    c->at += size;
     return true;
 }
 

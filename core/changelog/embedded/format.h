@@ -80,6 +80,8 @@ void aff_entry_place(unsigned char *at, int64_t offset, int64_t time_ms);
 struct aff_cursor aff_batch_entries(aff_bytes from, const struct aff_batch_head *head);
 /* False, with cursor->failed, when the bytes are not an entry. */
 bool aff_entry_get(struct aff_cursor *cursor, struct aff_placed *ret_placed);
+/* Passes over the next entry when it is of another partition. False: it is of this one, or no entry. */
+bool aff_entry_skip_other(struct aff_cursor *cursor, uint32_t topic, uint32_t partition);
 /* After the last entry nothing is left but padding. */
 bool aff_batch_ends(struct aff_cursor *cursor);
 

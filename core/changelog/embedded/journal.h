@@ -227,8 +227,8 @@ struct journal {
     atomic_bool full;               /* the file system had no more space when it was asked last */
 
     /* writer */
-    struct aff_segment *active; /* the last of the list */
-    int64_t last_ms;            /* log time of the newest entry */
+    struct aff_segment *active;           /* the last of the list */
+    int64_t last_ms;                      /* log time of the newest entry */
     int64_t roll_after_ns, grow_after_ns; /* after a failure: not again before */
 };
 

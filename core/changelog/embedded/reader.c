@@ -218,9 +218,11 @@ static int take_batch(struct serving *s, aff_bytes batch, const struct aff_batch
     for (uint32_t i = 0; i < head->count && !s->full; i++) {
         const unsigned char *at = c.at;
         struct aff_placed placed;
+        if (aff_entry_skip_other(&c, p->topic->id, p->index))
+            continue;
         if (!aff_entry_get(&c, &placed))
             return AFF_ECORRUPT;
-        if (placed.topic != p->topic->id || placed.partition != p->index || placed.entry.offset < s->next)
+        if (placed.entry.offset < s->next)
             continue;
         if (placed.entry.offset >= s->end) {
             s->next = s->end;

@@ -264,7 +264,7 @@ static int cut_tail(struct recovery *r, struct found *f)
         return 0;
     aff_log(j->logger, WARN, "changelog.tail-cut", aff_f_str("folder", j->folder), aff_f_str("file", f->segment->name),
             aff_f_int("position", (int64_t)f->scan.size),
-            aff_f_int("bytes", (int64_t)(f->scan.file_size - f->scan.size)));
+            aff_f_int("bytes", (int64_t)(f->scan.garbage_end - f->scan.size)));
     if (ftruncate(f->segment->fd, (off_t)f->scan.size))
         return failed(j, "cut the torn end of", f->segment->name, r->err);
     f->scan.file_size = f->scan.size;
@@ -350,6 +350,18 @@ static int recover(struct recovery *r)
     return rc ? rc : ensure_active(r->j, r->err);
 }
 
+static void tell_what_is_there(const struct journal *j)
+{
+    uint64_t entries = 0, bytes = 0;
+    for (size_t i = 0; i < j->segment_count; i++) {
+        entries += j->segments[i]->entries;
+        bytes += j->segments[i]->size;
+    }
+    aff_log(j->logger, INFO, "changelog.open", aff_f_str("folder", j->folder),
+            aff_f_int("segments", (int64_t)j->segment_count), aff_f_int("entries", (int64_t)entries),
+            aff_f_int("bytes", (int64_t)bytes));
+}
+
 int aff_recover(struct journal *j, aff_error *err)
 {
     struct recovery r = { .visitor = { visit }, .j = j, .err = err };
@@ -362,5 +374,7 @@ int aff_recover(struct journal *j, aff_error *err)
     aff_buf_fini(&r.temporaries);
     for (size_t i = 0; rc == 0 && i < j->partition_count; i++)
         j->partitions[i]->end = j->partitions[i]->next_offset;
+    if (rc == 0)
+        tell_what_is_there(j);
     return rc;
 }

@@ -93,9 +93,10 @@ static uint64_t skip_hole(int fd, uint64_t at, uint64_t file_size)
     return errno == ENXIO ? file_size : at;
 }
 
-/* The first byte at or above `at` that is not zero, or the end of the file. */
-static int first_nonzero(struct window *w, uint64_t at, uint64_t *ret_at)
+/* Where the bytes from `at` on end, zeros at the end not counted; `at` when there are none but zeros. */
+static int end_of_bytes(struct window *w, uint64_t at, uint64_t *ret_end)
 {
+    *ret_end = at;
     while ((at = skip_hole(w->fd, at, w->file_size)) < w->file_size) {
         aff_bytes view;
         if (!look(w, at, WINDOW, &view))
@@ -103,13 +104,10 @@ static int first_nonzero(struct window *w, uint64_t at, uint64_t *ret_at)
         if (view.len == 0)
             break;
         for (size_t i = 0; i < view.len; i++)
-            if (((const unsigned char *)view.data)[i] != 0) {
-                *ret_at = at + i;
-                return 0;
-            }
+            if (((const unsigned char *)view.data)[i] != 0)
+                *ret_end = at + i + 1;
         at += view.len;
     }
-    *ret_at = w->file_size;
     return 0;
 }
 
@@ -134,11 +132,10 @@ static int look_for_proof(struct window *w, uint64_t number, struct aff_scan_res
 
 static int judge_rest(struct window *w, uint64_t number, struct aff_scan_result *result)
 {
-    uint64_t nonzero;
-    int rc = first_nonzero(w, result->size, &nonzero);
+    int rc = end_of_bytes(w, result->size, &result->garbage_end);
     if (rc)
         return rc;
-    if (nonzero >= w->file_size) {
+    if (result->garbage_end == result->size) {
         result->end = result->sealed ? AFF_SCAN_SEALED : AFF_SCAN_OPEN;
         return 0;
     }

@@ -33,6 +33,7 @@ struct aff_scan_result {
     uint64_t batches; /* good ones, END included */
     uint64_t entries;
     uint64_t file_size;
+    uint64_t garbage_end; /* damaged: behind the last byte that is not zero */
     /*
      * Damaged: a later good batch states that the damaged place had been on disk, so it is no torn write; `proof` is where
      * that batch stands, 0 when there is none. `later` is the first later good batch at all.
