@@ -172,6 +172,7 @@ int aff_run_reply(struct aff_run *run, int status, aff_bytes body, const char *c
     return 0;
 }
 
+AFF_PRINTF(3, 0)
 static int refuse(struct aff_run *run, const aff_failure *failure, const char *format, va_list args)
 {
     struct aff_result *r = &run->op->call.op.result;

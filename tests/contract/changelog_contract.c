@@ -71,12 +71,16 @@ int contract_tear_down(void **state)
     return 0;
 }
 
+void contract_topic_of(struct contract_world *w, const struct aff_topic *topic)
+{
+    aff_error err = { 0 };
+    if (w->log->ops->topic(w->log, topic, &err))
+        fail_msg("topic %s: %s", topic->name, err.text);
+}
+
 void contract_topic(struct contract_world *w, const char *name, uint32_t partitions)
 {
-    const struct aff_topic topic = { name, partitions, CONTRACT_LAG_MS, CONTRACT_RETENTION_MS, true };
-    aff_error err = { 0 };
-    if (w->log->ops->topic(w->log, &topic, &err))
-        fail_msg("topic %s: %s", name, err.text);
+    contract_topic_of(w, &(struct aff_topic){ name, partitions, CONTRACT_LAG_MS, CONTRACT_RETENTION_MS, true });
 }
 
 void contract_restart(struct contract_world *w)

@@ -19,6 +19,7 @@
 int contract_set_up(void **state); /* the driver comes in *state, the world goes out */
 int contract_tear_down(void **state);
 void contract_restart(struct contract_world *w);
+void contract_topic_of(struct contract_world *w, const struct aff_topic *topic);
 void contract_topic(struct contract_world *w, const char *name, uint32_t partitions); /* one that is compacted */
 struct client *contract_open(struct contract_world *w, const char *topic, uint32_t partition, struct client *loop_of);
 void contract_close(struct contract_world *w, struct client *c); /* fails the test when it saw what may never be */

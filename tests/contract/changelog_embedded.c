@@ -2,8 +2,8 @@
  * changelog_embedded.c - the driver `embedded` in the contract suite: small segments in a temporary folder.
  */
 #include "changelog/embedded/embedded.h"
-#include "lib/changelog_client.h"
 #include "changelog_driver.h"
+#include "lib/changelog_client.h"
 
 #include <stdio.h>
 #include <stdlib.h>
