@@ -451,6 +451,8 @@ void aff_partition_stop(struct aff_partition *p)
     if (p->log)
         p->changelog->ops->close(p->log);
     p->core = aff_core_free(p->core);
+    if (p->store)
+        aff_store_abort(p->store); /* LMDB wants a transaction to end on the thread that began it */
     aff_loop_timer_cancel(p->group->loop, &p->timer);
     aff_loop_timer_cancel(p->group->loop, &p->restart);
     aff_list_remove(&p->touched);
