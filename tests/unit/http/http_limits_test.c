@@ -39,8 +39,7 @@ static struct fixture_opts short_heads(void)
 static void a_slow_head_is_408(void **state)
 {
     (void)state;
-    const char *const starts[] = { "G", "GET /livez HTTP/1.1", "GET /livez HTTP/1.1\r\n",
-                                   "GET /livez HTTP/1.1\r\n" HOST };
+    const char *const starts[] = { "GET /livez HTTP/1.1\r\n" HOST, "GET /livez HTTP/1.1\r\n", "GET /livez HTTP/1.1", "G" };
     struct fixture *f = start(short_heads());
     int fds[4];
     for (size_t i = 0; i < 4; i++) {
