@@ -39,7 +39,8 @@ static struct fixture_opts short_heads(void)
 static void a_slow_head_is_408(void **state)
 {
     (void)state;
-    const char *const starts[] = { "GET /livez HTTP/1.1\r\n" HOST, "GET /livez HTTP/1.1\r\n", "GET /livez HTTP/1.1", "G" };
+    const char *whole = "GET /livez HTTP/1.1\r\n" HOST;
+    const char *const starts[] = { whole, "GET /livez HTTP/1.1\r\n", "GET /livez HTTP/1.1", "G" };
     struct fixture *f = start(short_heads());
     int fds[4];
     for (size_t i = 0; i < 4; i++) {
