@@ -5,7 +5,9 @@
 
 #include <stdio.h>
 
-enum { EPOCH_KEY_LEN = 16, EPOCH_VALUE_LEN = 17, IDEM_HEAD_LEN = 16 + 2 + 1 + 8 + 8 + 1, TIME_KEY_LEN = 24 };
+enum { EPOCH_KEY_LEN = 16, EPOCH_VALUE_LEN = 17, TIME_KEY_LEN = 24 };
+/* request, status, flags, offset, time, length of the content type; then content type and reply */
+enum { IDEM_OFFSET_AT = 19, IDEM_TIME_AT = 27, IDEM_HEAD_LEN = 36 };
 
 /* A store that fails stops the replica: it must never be silently behind its log. */
 bool aff_core_store_ok(struct aff_core *core, int code)
@@ -206,6 +208,31 @@ static bool idem_put(struct aff_core *core, const struct aff_record *rec, const 
                                                 aff_str("")));
 }
 
+/*
+ * Forgets the id that was remembered first, if that was before this log time. An id that was used again since keeps its younger
+ * entry: each replica forgets in its own time. False: there is none, or the core has failed.
+ */
+bool aff_core_idem_forget(struct aff_core *core, int64_t before_ms)
+{
+    struct aff_world_store *s = core->w.store;
+    unsigned char at[TIME_KEY_LEN];
+    aff_bytes key, value, id = aff_bytes_of(at + 8, 16);
+    int found = s->table_next(s, AFF_TABLE_IDEM_BY_TIME, aff_str(""), &key, &value);
+
+    if (!aff_core_store_ok(core, found) || found == 0 || key.len != sizeof at ||
+        (int64_t)aff_get_u64(key.data) >= before_ms)
+        return false;
+    memcpy(at, key.data, sizeof at);
+    core->changed = true;
+    if (!aff_core_store_ok(core, s->table_del(s, AFF_TABLE_IDEM_BY_TIME, aff_bytes_of(at, sizeof at))))
+        return false;
+    found = s->table_get(s, AFF_TABLE_IDEM, id, &value);
+    if (found == 1 && value.len >= IDEM_HEAD_LEN &&
+        memcmp((const unsigned char *)value.data + IDEM_TIME_AT, at, 8) == 0)
+        found = s->table_del(s, AFF_TABLE_IDEM, id);
+    return aff_core_store_ok(core, found);
+}
+
 /* Answers a repeat from the table: true when it was known. A reply is copied, since the table may change before it leaves. */
 bool aff_core_replay(struct aff_core *core, struct aff_op *op)
 {
@@ -238,7 +265,8 @@ bool aff_core_replay(struct aff_core *core, struct aff_op *op)
     r->status = aff_get_u16(v + 16);
     r->versioned = v[18] & 1;
     r->replay_cut = v[18] & 2;
-    r->version = (struct aff_version){ (int64_t)aff_get_u64(v + 19), (int64_t)aff_get_u64(v + 27), AFF_NO_TIME, AFF_NO_TIME };
+    r->version = (struct aff_version){ (int64_t)aff_get_u64(v + IDEM_OFFSET_AT), (int64_t)aff_get_u64(v + IDEM_TIME_AT),
+                                       AFF_NO_TIME, AFF_NO_TIME };
     r->reply_type = aff_bytes_of(v + IDEM_HEAD_LEN, type_len);
     r->reply = aff_bytes_of(v + IDEM_HEAD_LEN + type_len, value.len - IDEM_HEAD_LEN - type_len);
     aff_core_answer(core, op, 0, AFF_OUTCOME_COMMITTED);

@@ -151,6 +151,7 @@ bool aff_core_apply_valid(struct aff_core *core, const struct aff_record *rec);
 bool aff_core_apply_void(struct aff_core *core, const struct aff_record *rec);
 bool aff_core_end_epoch(struct aff_core *core, int64_t time_ms);
 bool aff_core_store_ok(struct aff_core *core, int code);
+bool aff_core_idem_forget(struct aff_core *core, int64_t before_ms);
 bool aff_core_epoch_known(struct aff_core *core, aff_bytes claim_key);
 
 /* checkpoint.c */

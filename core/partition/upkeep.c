@@ -188,21 +188,11 @@ void aff_core_expire_keys(struct aff_core *core)
 /* Ids are remembered for the compaction lag, by the log's time: exactly as long as the table can be rebuilt from the log. */
 static bool prune_ids(struct aff_core *core)
 {
-    struct aff_world_store *s = core->w.store;
     int64_t before = core->last_time_ms - core->opts.compaction_lag_ms;
-    unsigned char at[24];
-    aff_bytes key, value;
 
-    for (int i = 0; i < PRUNE_BATCH; i++) {
-        if (s->table_next(s, AFF_TABLE_IDEM_BY_TIME, aff_str(""), &key, &value) != 1 || key.len != sizeof at ||
-            (int64_t)aff_get_u64(key.data) >= before)
+    for (int i = 0; i < PRUNE_BATCH; i++)
+        if (!aff_core_idem_forget(core, before))
             return false;
-        memcpy(at, key.data, sizeof at);
-        core->changed = true;
-        if (!aff_core_store_ok(core, s->table_del(s, AFF_TABLE_IDEM_BY_TIME, aff_bytes_of(at, sizeof at))) ||
-            !aff_core_store_ok(core, s->table_del(s, AFF_TABLE_IDEM, aff_bytes_of(at + 8, 16))))
-            return false;
-    }
     return true;
 }
 
