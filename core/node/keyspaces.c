@@ -95,14 +95,17 @@ static int copy_commands(const char *keyspace, const aff_command *table, struct 
 
 static int copy_keyspace(const aff_keyspace *from, size_t index, aff_keyspace *ret_keyspace, aff_error *err)
 {
-    if (from->size < offsetof(aff_keyspace, commands))
-        return aff_fail_with(err, AFF_EINVAL, "keyspace %zu: its size is %zu; expected sizeof(aff_keyspace)", index,
-                             from->size);
     *ret_keyspace = (aff_keyspace){ 0 };
-    memcpy(ret_keyspace, from, from->size < sizeof *from ? from->size : sizeof *from);
-    if (!ret_keyspace->name)
-        return aff_fail_with(err, AFF_EINVAL, "keyspace %zu: it has no name", index);
-    return 0;
+    if (from->size >= offsetof(aff_keyspace, commands)) {
+        memcpy(ret_keyspace, from, from->size < sizeof *from ? from->size : sizeof *from);
+        if (ret_keyspace->name)
+            return 0;
+        (void)aff_fail_with(err, AFF_EINVAL, "keyspace %zu: it has no name", index);
+        return AFF_EINVAL;
+    }
+    (void)aff_fail_with(err, AFF_EINVAL, "keyspace %zu: its size is %zu; expected sizeof(aff_keyspace)", index,
+                        from->size);
+    return AFF_EINVAL;
 }
 
 static int check_rest(const aff_keyspace *keyspace, aff_error *err)
@@ -115,28 +118,32 @@ static int check_rest(const aff_keyspace *keyspace, aff_error *err)
                          keyspace->name, keyspace->rest);
 }
 
+/* Is the keyspace at `index` one that stands before it in the list, too? All before it were copied without an error. */
+static bool is_named_before(const aff_keyspace *const *keyspaces, size_t index, const char *name)
+{
+    for (size_t i = 0; i < index; i++) {
+        aff_keyspace before = { 0 };
+        if (copy_keyspace(keyspaces[i], i, &before, NULL) == 0 && strcmp(before.name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* Makes sure that the configuration has each of them; places in it are stable only afterwards. */
 static int add_to_config(struct aff_config *config, const aff_keyspace *const *keyspaces, aff_error *err)
 {
-    aff_keyspace k;
     for (size_t i = 0; keyspaces && keyspaces[i]; i++) {
+        aff_keyspace k = { 0 };
         int code = copy_keyspace(keyspaces[i], i, &k, err);
         if (code)
             return code;
         if (!aff_config_keyspace(config, k.name))
-            return aff_fail_with(
-                err, AFF_EINVAL,
-                "keyspace %zu has the name '%.60s'; a name is a lower-case letter, then up to 39 of a-z, "
-                "0-9 and _",
-                i, k.name);
-        for (size_t j = 0; j < i; j++) {
-            aff_keyspace other;
-            code = copy_keyspace(keyspaces[j], j, &other, err);
-            if (code == 0 && strcmp(other.name, k.name) == 0)
-                code = aff_fail_with(err, AFF_EINVAL, "keyspace %s: the application names it twice", k.name);
-            if (code)
-                return code;
-        }
+            return aff_fail_with(err, AFF_EINVAL,
+                                 "keyspace %zu has the name '%.60s'; a name is a lower-case letter, then up to 39 of "
+                                 "a-z, 0-9 and _",
+                                 i, k.name);
+        if (is_named_before(keyspaces, i, k.name))
+            return aff_fail_with(err, AFF_EINVAL, "keyspace %s: the application names it twice", k.name);
     }
     return 0;
 }
@@ -151,7 +158,7 @@ static struct aff_served *find(struct aff_served_list *list, const char *name)
 
 static int fill(struct aff_served_list *list, const aff_keyspace *const *keyspaces, aff_error *err)
 {
-    aff_keyspace k;
+    aff_keyspace k = { 0 };
     for (size_t i = 0; keyspaces && keyspaces[i]; i++) {
         int code = copy_keyspace(keyspaces[i], i, &k, err);
         if (code == 0)

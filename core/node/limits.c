@@ -30,7 +30,7 @@ uint64_t aff_needs_files(const struct aff_needs *n)
 
 int aff_needs_raise(const struct aff_needs *needs, aff_error *err)
 {
-    uint64_t files = aff_needs_files(needs);
+    uint64_t files = aff_needs_files(needs), of_stores = FILES_PER_PARTITION * needs->partitions;
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return aff_fail_with(err, AFF_EIO, "cannot read the limit of open files: %s", strerror(errno));
@@ -44,9 +44,8 @@ int aff_needs_raise(const struct aff_needs *needs, aff_error *err)
             err, AFF_ECONFIG,
             "this node needs %llu open files (%llu for limits.connections, %llu for %llu partitions) and "
             "RLIMIT_NOFILE allows %llu: raise it (ulimit -n, LimitNOFILE=), or lower limits.connections",
-            (unsigned long long)files, (unsigned long long)needs->connections,
-            (unsigned long long)(FILES_PER_PARTITION * needs->partitions), (unsigned long long)needs->partitions,
-            (unsigned long long)limit.rlim_cur);
+            (unsigned long long)files, (unsigned long long)needs->connections, (unsigned long long)of_stores,
+            (unsigned long long)needs->partitions, (unsigned long long)limit.rlim_cur);
     return 0;
 }
 
