@@ -107,8 +107,6 @@ void aff_answer_code(struct aff_exchange *x, int code, const char *detail)
 void aff_answer_refused(struct aff_exchange *x)
 {
     aff_answer_code(x, x->refused, x->detail[0] ? x->detail : NULL);
-    if (x->refused == AFF_EFRAMING)
-        aff_answer_header(x, "Connection", "close");
 }
 
 void aff_answer_options(struct aff_exchange *x)

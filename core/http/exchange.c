@@ -14,6 +14,7 @@
 #include "http/inner.h"
 
 #include "base/alloc.h"
+#include "serde/media.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -26,7 +27,9 @@ enum {
     CHARGE_STEP = 65536, /* of a body whose length is not known */
     WAITING_MAX = 2000,  /* handlers that are called in every run */
     SUSPEND_AFTER_MS = 50,
-    OVERDUE_MS = 2000, /* how much later than the partition's deadline we answer ourselves */
+    OVERDUE_MS = 2000,  /* how much later than the partition's deadline we answer ourselves */
+    NOTE_SIZE = 64,     /* what libmicrohttpd notes about a field or a cookie */
+    ANSWER_HEAD = 4096, /* memory that the head of an answer may need */
 };
 
 /* ---- life ---- */
@@ -53,13 +56,22 @@ static void clear(struct aff_exchange *x)
     x->prefer = AFF_RETURN_DEFAULT;
     x->match.any = x->none_match.any = false;
     x->match.count = x->none_match.count = 0;
-    x->charged = x->body_max = 0;
+    x->charged = x->body_max = x->noted = 0;
     x->op.command.state = NULL;
     x->answer = x->resume = NULL;
     x->refused = x->status = 0;
     x->response = NULL;
     aff_headers_init(&x->headers);
     aff_buf_init(&x->body);
+}
+
+static size_t count_of(aff_bytes text, char mark)
+{
+    size_t count = 0;
+    const char *at = text.data, *end = at + text.len;
+    while ((at = memchr(at, mark, (size_t)(end - at))) != NULL && ++at)
+        count++;
+    return count;
 }
 
 static void keep_target(struct aff_exchange *x, const char *target)
@@ -80,6 +92,18 @@ static void keep_target(struct aff_exchange *x, const char *target)
         aff_refuse(x, AFF_ENOMEM, "no memory for the request target");
 }
 
+/*
+ * Right after this libmicrohttpd takes the query apart, in memory of the connection. 0.9.75 does not notice when that fails:
+ * the connection hangs, and asks to be run again and again. We have our own copy of the query, so it shall see none: the
+ * bytes are its own buffer, which it overwrites itself.
+ */
+static void hide_query(const char *target)
+{
+    char *mark = strchr((char *)(uintptr_t)target, '?');
+    if (mark && mark[1])
+        mark[1] = 0;
+}
+
 struct aff_exchange *aff_exchange_new(struct aff_http *http, struct aff_conn *conn, struct MHD_Connection *mhd,
                                       const char *target)
 {
@@ -90,6 +114,7 @@ struct aff_exchange *aff_exchange_new(struct aff_http *http, struct aff_conn *co
     x->mhd = mhd;
     aff_list_append(&http->exchanges, &x->link);
     keep_target(x, target);
+    hide_query(target);
     return x;
 }
 
@@ -102,7 +127,6 @@ static void release_memory(struct aff_exchange *x)
         MHD_destroy_response(x->response);
     x->response = NULL;
     aff_headers_fini(&x->headers);
-    aff_headers_init(&x->headers);
     aff_command_fini(&x->op);
     aff_buf_fini(&x->body);
     aff_buf_init(&x->body);
@@ -205,33 +229,60 @@ static enum MHD_Result collect_field(void *self, enum MHD_ValueKind kind, const 
     aff_bytes field = aff_bytes_of(name, name_len), content = aff_bytes_of(value, value_len);
     (void)kind;
     aff_guard_field(&x->guard, field, content);
-    if (!x->guard.wrong)
-        aff_headers_add(&x->headers, field, content);
+    if (x->guard.wrong)
+        return MHD_YES;
+    aff_headers_add(&x->headers, field, content);
+    x->noted += NOTE_SIZE;
+    if (aff_same_word(field, "cookie")) /* it copies them, and takes the copy apart */
+        x->noted += content.len + NOTE_SIZE * (1 + count_of(content, ';') + count_of(content, ','));
     return MHD_YES;
 }
 
-/* False: its framing is in doubt. */
-static bool read_head(struct aff_exchange *x, const char *method, const char *version)
+/*
+ * Is the head within its limit, and does it leave memory for the head of the answer? An answer that does not fit could not
+ * be sent, and the client would never know what became of its write.
+ */
+static bool fits(const struct aff_exchange *x, size_t size)
+{
+    const struct aff_http *http = x->http;
+    return size <= http->opts.limits.head && x->guard.fields <= AFF_GUARD_FIELDS_MAX &&
+           size + x->noted + ANSWER_HEAD <= http->memory;
+}
+
+/*
+ * Says no past libmicrohttpd, whose memory may not hold an answer beside such a head. What was there before on this connection is
+ * answered by now.
+ */
+static enum MHD_Result turn_down(struct aff_exchange *x, int code, const char *detail)
+{
+    aff_stats_request(&x->http->stats, AFF_ROUTE_NONE, aff_error_status(code));
+    aff_conn_refuse(x->conn, code, detail);
+    return MHD_NO;
+}
+
+/* MHD_NO: its framing is in doubt, or it is too large. */
+static enum MHD_Result read_head(struct aff_exchange *x, const char *method, const char *version)
 {
     size_t size = MHD_get_connection_info(x->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)->header_size;
-    const struct aff_http_limits *limits = &x->http->opts.limits;
     aff_guard_line(&x->guard, method, version);
     (void)MHD_get_connection_values_n(x->mhd, MHD_HEADER_KIND, collect_field, x);
     const char *wrong = aff_guard_end(&x->guard, method + size);
     if (wrong) {
         aff_count(&x->http->stats.bad_framing);
-        x->refused = 0; /* this reason goes before any other */
-        aff_refuse(x, AFF_EFRAMING, "%s", wrong);
-        return false;
+        return turn_down(x, AFF_EFRAMING, wrong);
     }
-    if (size > limits->head || x->guard.fields > AFF_GUARD_FIELDS_MAX)
-        aff_refuse(x, AFF_EHEADERS, "the head of the request has more than %llu bytes or %d fields",
-                   (unsigned long long)limits->head, AFF_GUARD_FIELDS_MAX);
+    if (!fits(x, size)) {
+        char detail[128];
+        (void)snprintf(detail, sizeof detail,
+                       "the head has more than %llu bytes or %d fields, or its cookies are too large",
+                       (unsigned long long)x->http->opts.limits.head, AFF_GUARD_FIELDS_MAX);
+        return turn_down(x, AFF_EHEADERS, detail);
+    }
     if (x->headers.no_memory)
         aff_refuse(x, AFF_ENOMEM, "no memory for the header fields");
     if (x->headers.twice)
         aff_refuse(x, AFF_EINVAL, "%s came twice", x->headers.twice);
-    return true;
+    return MHD_YES;
 }
 
 static void find_verb(struct aff_exchange *x, const char *method)
@@ -299,13 +350,12 @@ static enum MHD_Result begin(struct aff_exchange *x, const char *method, const c
     if (x->conn->doomed)
         return MHD_NO;
     x->body_max = limits->body;
-    bool framed = read_head(x, method, version);
-    if (framed) {
-        find_verb(x, method);
-        admit_body(x);
-    }
+    if (read_head(x, method, version) != MHD_YES)
+        return MHD_NO;
+    find_verb(x, method);
+    admit_body(x);
     x->state = AFF_EXCHANGE_BODY;
-    if (aff_refused(x) && (!framed || refuses_now(x)))
+    if (aff_refused(x) && refuses_now(x))
         return answer_refused(x);
     x->conn->whole = !has_body(x);
     x->deadline = aff_loop_now(x->http->opts.loop) + limits->exchange_timeout_ms * AFF_NS_PER_MS;

@@ -132,12 +132,22 @@ void aff_guard_field(struct aff_guard *guard, aff_bytes name, aff_bytes value)
     if (guard->wrong)
         return;
     expect_behind(guard, (const char *)value.data + value.len);
-    if (aff_same_word(name, "host"))
-        check_host(guard, aff_trimmed(value));
-    else if (aff_same_word(name, "content-length"))
-        check_length(guard, value);
-    else if (aff_same_word(name, "transfer-encoding"))
-        check_coding(guard, value);
+    switch (name.len) {
+    case 4:
+        if (aff_same_word(name, "host"))
+            check_host(guard, aff_trimmed(value));
+        break;
+    case 14:
+        if (aff_same_word(name, "content-length"))
+            check_length(guard, value);
+        break;
+    case 17:
+        if (aff_same_word(name, "transfer-encoding"))
+            check_coding(guard, value);
+        break;
+    default:
+        break;
+    }
 }
 
 const char *aff_guard_end(struct aff_guard *guard, const char *head_end)

@@ -38,8 +38,10 @@ void aff_headers_init(struct aff_headers *headers)
 
 void aff_headers_fini(struct aff_headers *headers)
 {
-    for (int i = 0; i < AFF_LIST_FIELDS; i++)
+    for (int i = 0; i < AFF_LIST_FIELDS; i++) {
         free(headers->joined[i]);
+        headers->joined[i] = NULL;
+    }
 }
 
 static void join(struct aff_headers *headers, int field, aff_bytes more)

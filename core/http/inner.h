@@ -38,6 +38,7 @@ struct aff_exchange;
 struct aff_http {
     struct aff_http_opts opts;
     struct MHD_Daemon *daemon;
+    size_t memory;       /* that the daemon has for a connection */
     struct aff_io epoll; /* the daemon's, in the loop's */
     struct aff_hook hook;
     struct aff_timer wake;  /* so that the loop does not sleep when `due` was set after the hook ran */
@@ -47,6 +48,7 @@ struct aff_http {
     bool nudged;            /* the timer is set */
     bool draining, stopped;
     unsigned progress;         /* counts what the daemon has to run again for */
+    unsigned vain;             /* runs in a row that the daemon asked for, and in which nothing happened */
     unsigned waiting;          /* exchanges whose handler is called in each run */
     struct aff_list conns;     /* struct aff_conn */
     struct aff_list heads;     /* those of them with half a head */
@@ -141,6 +143,7 @@ struct aff_exchange {
     char raw_inline[2 * AFF_TARGET_INLINE];
     enum aff_method method;
     struct aff_guard guard;
+    size_t noted; /* bytes of its memory that libmicrohttpd needed for the fields */
     struct aff_headers headers;
     struct aff_target target;
     const struct aff_route *route;

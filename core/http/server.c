@@ -11,6 +11,7 @@
  *     next run (`progress`);
  *   - otherwise sleep. One case is left, a head so large that it fills the read buffer exactly and is read in several
  *     runs without any callback: the nudge, a timer that runs the daemon every other millisecond while handlers wait.
+ * And should it say "again" without end, the nudge takes over, too: no defect of it shall keep a core busy.
  * Exchanges that have waited for long, or when there are very many, are suspended after all (exchange.c).
  */
 #include "http/inner.h"
@@ -24,9 +25,10 @@
 
 enum {
     NUDGE_MS = 2,
+    VAIN_RUNS = 100,            /* that it asked for, and in which nothing came of it */
     RUNS_AT_ONCE = 3,           /* answer, write, and what a kept connection sent meanwhile */
     CONNECTIONS_MAX = 16777216, /* the gate counts; libmicrohttpd's own limit must never be reached */
-    POOL_EXTRA = 4096,
+    MEMORY_LEAST = 16384,
 };
 
 /* ---- running ---- */
@@ -56,7 +58,7 @@ static void nudged(struct aff_timer *timer)
 {
     struct aff_http *http = aff_container_of(timer, struct aff_http, nudge);
     http->nudged = false;
-    http->due |= http->waiting > 0;
+    http->due = true;
 }
 
 static void run_daemon(struct aff_http *http)
@@ -73,9 +75,21 @@ static bool wants_to_run(struct aff_http *http, unsigned progress_before)
     MHD_UNSIGNED_LONG_LONG timeout;
     if (http->due)
         return true;
-    if (http->waiting == 0)
-        return MHD_get_timeout(http->daemon, &timeout) == MHD_YES && timeout == 0;
-    return http->progress != progress_before;
+    bool again = MHD_get_timeout(http->daemon, &timeout) == MHD_YES && timeout == 0;
+    if (http->progress != progress_before || !again) {
+        http->vain = 0;
+        return again;
+    }
+    return http->waiting == 0 && ++http->vain <= VAIN_RUNS;
+}
+
+/* Whatever was not noticed above is noticed now. */
+static void plan_nudge(struct aff_http *http)
+{
+    if (http->nudged || (http->waiting == 0 && http->vain <= VAIN_RUNS))
+        return;
+    http->nudged = true;
+    aff_loop_timer_set(http->opts.loop, &http->nudge, aff_loop_now(http->opts.loop) + NUDGE_MS * AFF_NS_PER_MS);
 }
 
 static bool run(struct aff_hook *hook)
@@ -87,10 +101,7 @@ static bool run(struct aff_hook *hook)
         run_daemon(http);
         http->due = wants_to_run(http, before);
     }
-    if (http->waiting > 0 && !http->nudged) {
-        http->nudged = true;
-        aff_loop_timer_set(http->opts.loop, &http->nudge, aff_loop_now(http->opts.loop) + NUDGE_MS * AFF_NS_PER_MS);
-    }
+    plan_nudge(http);
     return http->due;
 }
 
@@ -183,21 +194,25 @@ static void logged(void *self, const char *format, va_list args)
 
 /* ---- life ---- */
 
-/* Half of a connection's memory is the read buffer: it holds any head that we take. */
+/*
+ * Memory of a connection. libmicrohttpd clears all of it after each request, so there is no more of it than the largest head
+ * needs, with what libmicrohttpd notes about its fields (see read_head() in exchange.c), and the head of the answer.
+ */
 static size_t connection_memory(const struct aff_http_limits *limits)
 {
-    return (size_t)limits->head * 2 > 32768 ? (size_t)limits->head * 2 + POOL_EXTRA : 32768;
+    size_t memory = (size_t)limits->head * 3 / 2;
+    return memory > MEMORY_LEAST ? memory : MEMORY_LEAST;
 }
 
 static int start_daemon(struct aff_http *http, aff_error *err)
 {
     const unsigned flags = MHD_USE_EPOLL | MHD_USE_TURBO | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
                            MHD_USE_ERROR_LOG;
-    http->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, handle, http, MHD_OPTION_EXTERNAL_LOGGER, logged, http, MHD_OPTION_URI_LOG_CALLBACK,
-        request_begins, http, MHD_OPTION_NOTIFY_COMPLETED, request_over, http, MHD_OPTION_NOTIFY_CONNECTION,
-        connection_changed, http, MHD_OPTION_CONNECTION_MEMORY_LIMIT, connection_memory(&http->opts.limits),
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_END);
+    http->daemon = MHD_start_daemon(flags, 0, NULL, NULL, handle, http, MHD_OPTION_EXTERNAL_LOGGER, logged, http,
+                                    MHD_OPTION_URI_LOG_CALLBACK, request_begins, http, MHD_OPTION_NOTIFY_COMPLETED,
+                                    request_over, http, MHD_OPTION_NOTIFY_CONNECTION, connection_changed, http,
+                                    MHD_OPTION_CONNECTION_MEMORY_LIMIT, http->memory, MHD_OPTION_CONNECTION_LIMIT,
+                                    (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_END);
     if (!http->daemon)
         return aff_fail_with(err, AFF_EIO, "http: libmicrohttpd could not be started (no memory or descriptors left?)");
     http->epoll.fd = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
@@ -214,6 +229,7 @@ int aff_http_new(const struct aff_http_opts *opts, struct aff_http **ret_http, a
 {
     struct aff_http *http = aff_xcalloc(1, sizeof *http);
     http->opts = *opts;
+    http->memory = connection_memory(&opts->limits);
     aff_list_init(&http->conns);
     aff_list_init(&http->heads);
     aff_list_init(&http->lingering);

@@ -42,6 +42,8 @@ static ptrdiff_t decode(aff_bytes text, bool plus_is_space, char *room)
 static aff_bytes without_authority(aff_bytes raw)
 {
     static const char *const schemes[] = { "http://", "https://" };
+    if (raw.len && *(const char *)raw.data == '/')
+        return raw;
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
         size_t length = strlen(schemes[i]);
         if (raw.len <= length || strncasecmp(raw.data, schemes[i], length) != 0)

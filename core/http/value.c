@@ -29,10 +29,12 @@ static enum aff_verdict decide(const struct aff_exchange *x, const struct aff_fo
         .match = aff_headers_have(h, AFF_FIELD_IF_MATCH) ? &x->match : NULL,
         .none_match = aff_headers_have(h, AFF_FIELD_IF_NONE_MATCH) ? &x->none_match : NULL,
     };
-    int64_t now_ms = aff_wall_ms(aff_loop_clock(x->http->opts.loop));
-    if (aff_headers_have(h, AFF_FIELD_IF_MODIFIED_SINCE))
+    bool modified = aff_headers_have(h, AFF_FIELD_IF_MODIFIED_SINCE);
+    bool unmodified = aff_headers_have(h, AFF_FIELD_IF_UNMODIFIED_SINCE);
+    int64_t now_ms = modified || unmodified ? aff_wall_ms(aff_loop_clock(x->http->opts.loop)) : 0;
+    if (modified)
         c.has_modified_since = aff_date_parse(h->field[AFF_FIELD_IF_MODIFIED_SINCE], now_ms, &c.modified_since);
-    if (aff_headers_have(h, AFF_FIELD_IF_UNMODIFIED_SINCE))
+    if (unmodified)
         c.has_unmodified_since = aff_date_parse(h->field[AFF_FIELD_IF_UNMODIFIED_SINCE], now_ms, &c.unmodified_since);
     return aff_conditions_decide(&c, found->exists, tag, found->exists ? found->item.version.time_ms : 0);
 }

@@ -362,6 +362,65 @@ static void more_than_a_hundred_fields_are_431(void **state)
     assert_problem(&r, 431, "headers-too-large", NULL);
 }
 
+/* However the head of a request fills the memory of a connection, there is an answer: its own or 431, and never just the end. */
+static int answer_to_crowded(unsigned fields, size_t cookie, unsigned parameters)
+{
+    char *request = malloc(20000), *at = request;
+    at += sprintf(at, "PUT /v1/notes/");
+    for (int i = 0; i < 511; i++)
+        at += sprintf(at, "%%%02x", 'a' + i % 26); /* comes back in Location */
+    for (unsigned i = 0; i < parameters; i++)
+        at += sprintf(at, i ? "&" : "?");
+    at += sprintf(at, " HTTP/1.1\r\n" HOST "Connection: close\r\nContent-Length: 1\r\n");
+    if (cookie) {
+        at += sprintf(at, "Cookie: a=");
+        memset(at, 'c', cookie);
+        at += cookie;
+        at += sprintf(at, "\r\n");
+    }
+    for (unsigned i = 0; i < fields; i++)
+        at += sprintf(at, "X: 1\r\n");
+    size_t rest = 16384 - (size_t)(at - request) - 4, name = strlen("Fill: \r\n");
+    if ((size_t)(at - request) + name + 4 < 16384) {
+        at += sprintf(at, "Fill: ");
+        memset(at, 'f', rest - name);
+        at += rest - name;
+        at += sprintf(at, "\r\n");
+    }
+    at += sprintf(at, "\r\n1");
+    int fd = client_open(f);
+    client_send(fd, request, (size_t)(at - request));
+    client_read(fd, &r, false);
+    client_close(fd);
+    int status = r.status;
+    size_t path = strcspn(request + 4, " ?");
+    (void)snprintf(request + 4 + path, 64, " HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n");
+    memmove(request + 7, request + 4, strlen(request + 4) + 1);
+    memcpy(request, "DELETE ", 7); /* so that the next one creates, and has a Location */
+    exchange(f, &r, request);
+    free(request);
+    return status;
+}
+
+static void a_crowded_head_is_answered_all_the_same(void **state)
+{
+    (void)state;
+    for (unsigned fields = 0; fields <= 96; fields += 4) {
+        int status = answer_to_crowded(fields, 0, 0);
+        if (status != 201 && status != 431)
+            fail_msg("%u fields: %d", fields, status);
+        if (status == 431 && fields < 40)
+            fail_msg("%u fields are not too many", fields);
+    }
+    for (size_t cookie = 500; cookie < 14000; cookie += 100) {
+        int status = answer_to_crowded(0, cookie, 0);
+        if (status != 201 && status != 431)
+            fail_msg("a cookie of %zu bytes: %d", cookie, status);
+    }
+    for (unsigned parameters = 1; parameters < 6000; parameters *= 2)
+        assert_true(answer_to_crowded(0, 0, parameters) != 0);
+}
+
 /* The whole body is on its way when the answer comes: it must arrive all the same, and not be destroyed by a reset. */
 static void a_body_that_is_too_long_is_413_before_it_is_read(void **state)
 {
@@ -482,6 +541,7 @@ int main(void)
         cmocka_unit_test(a_target_beyond_its_limit_is_414),
         cmocka_unit_test(a_head_beyond_its_limit_is_431),
         cmocka_unit_test(more_than_a_hundred_fields_are_431),
+        cmocka_unit_test(a_crowded_head_is_answered_all_the_same),
         cmocka_unit_test(a_body_that_is_too_long_is_413_before_it_is_read),
         cmocka_unit_test(chunks_that_become_too_long_are_413_in_their_middle),
         cmocka_unit_test(a_value_at_the_limit_goes_in_and_comes_out),
