@@ -17,7 +17,6 @@ struct request {
     struct sim_node *node;
     uint64_t incarnation;
     uint32_t above;
-    bool asked_before_quiet;
 };
 
 /* ---- elections ---- */
@@ -143,10 +142,25 @@ static void request_runs(struct sim *sim, struct sim_event *event)
     free(r);
 }
 
+/* Who asks again has given up what it asked before. */
+static void forget_requests(struct sim_coordinator *c, const struct sim_node *n)
+{
+    aff_list_each(node, &c->requests) {
+        struct request *r = aff_container_of(node, struct request, link);
+
+        if (r->node != n)
+            continue;
+        sim_cancel(c->sim, &r->event);
+        aff_list_remove(&r->link);
+        free(r);
+    }
+}
+
 void sim_coordinator_request(struct sim_coordinator *c, struct sim_node *n, uint32_t above)
 {
     struct request *r = aff_xcalloc(1, sizeof *r);
 
+    forget_requests(c, n);
     r->node = n;
     r->incarnation = sim_node_incarnation(n);
     r->above = above;

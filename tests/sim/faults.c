@@ -191,9 +191,23 @@ static void delete_all(struct sim_faults *f, int64_t for_ns)
     sim_run_until(sim, sim->now_ns + for_ns);
 }
 
+/* Everybody who was away is back; who stood still goes on where it was. */
+static void come_back(struct sim_faults *f, const struct sim_node *first, int64_t others_wait_ns)
+{
+    for (int i = 0; i < f->sim->profile.nodes; i++) {
+        struct sim_node *n = f->sim->nodes[i];
+
+        sim_node_wake(n);
+        if (sim_node_up(n))
+            sim_at(f->sim, &n->pass, f->sim->now_ns);
+        else
+            sim_at(f->sim, &n->restart, f->sim->now_ns + SIM_S + (n == first ? 0 : others_wait_ns));
+    }
+}
+
 /*
- * One node goes down with what it has. Keys are deleted meanwhile, and then all nodes may be down for a part of the time. When
- * it comes back, alone or not, the tombstones may be gone.
+ * One node goes down with what it has, or stands still. Keys are deleted meanwhile, and then all nodes may be down for a part of
+ * the time. When it comes back, alone or not, the tombstones may be gone.
  */
 static void be_away_long(struct sim_faults *f)
 {
@@ -203,19 +217,23 @@ static void be_away_long(struct sim_faults *f)
     bool all = sim_below(chance_of(f), 2), alone = sim_below(chance_of(f), 2);
 
     sim_trace_line(sim, "n%d: away for long%s", n->index, all ? ", and the others for a while" : "");
-    keep_down(n);
+    if (sim_node_up(n) && sim_below(chance_of(f), 2))
+        sim_node_pause(n, 100 * SIM_HOUR, false);
+    else
+        keep_down(n);
     sim_run_until(sim, sim->now_ns + 10 * SIM_S);
     delete_all(f, sim_between(chance_of(f), 0, retention / 2));
     for (int i = 0; i < sim->profile.nodes && all && !sim->violated; i++)
-        keep_down(sim->nodes[i]);
+        if (sim->nodes[i] != n)
+            keep_down(sim->nodes[i]);
     sim_run_until(sim, sim->now_ns + sim_between(chance_of(f), retention / 2, 2 * retention));
     sim_log_compact(sim->log); /* sets the horizon of tombstones, or has done so before */
     sim_run_until(sim, sim->now_ns + sim_between(chance_of(f), 0, 2 * retention));
     sim_log_compact(sim->log);
-    for (int i = 0; i < sim->profile.nodes && !sim->violated; i++)
-        if (!sim_node_up(sim->nodes[i]))
-            sim_at(sim, &sim->nodes[i]->restart, sim->now_ns + (alone && sim->nodes[i] != n ? SIM_MINUTE : SIM_S));
-    if (!sim->violated && alone)
+    if (sim->violated)
+        return;
+    come_back(f, n, alone ? SIM_MINUTE : 0);
+    if (alone)
         sim_coordinator_elect(sim->coordinator, n->index, false);
     sim_run_until(sim, sim->now_ns + sim_spread(chance_of(f), SIM_S, 2 * SIM_MINUTE));
 }

@@ -105,6 +105,8 @@ static void live(struct sim *sim)
     const struct sim_profile *p = &sim->profile;
 
     sim_coordinator_elect(sim->coordinator, (int)sim_below(&sim->random, (uint64_t)p->nodes), false);
+    if (sim_below(&sim->random, 4) == 0) /* and perhaps another: the log has no identity yet, both mint one */
+        sim_coordinator_elect(sim->coordinator, (int)sim_below(&sim->random, (uint64_t)p->nodes), false);
     for (int i = 0; i < p->steps && !sim->violated; i++) {
         sim_clients_step(sim->clients);
         sim_faults_step(sim->faults);
