@@ -32,6 +32,14 @@ static inline void aff_freep(void *variable)
     free(block);
 }
 
+/* Hands a descriptor over: what is returned is the caller's, the variable holds none any more. */
+static inline int aff_fd_take(int *fd)
+{
+    int taken = *fd;
+    *fd = -1;
+    return taken;
+}
+
 /* For a descriptor; -1 is none: AFF_CLEANUP(aff_closep) int fd = -1; */
 static inline void aff_closep(int *fd)
 {

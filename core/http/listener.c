@@ -198,7 +198,7 @@ static int bind_any(const struct aff_listener_opts *opts, int *ret_fd, aff_error
 
 static void print_address(int fd, char *out, size_t size)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
     socklen_t len = sizeof address;
     char host[INET6_ADDRSTRLEN] = "?", port[8] = "?";
     if (getsockname(fd, (struct sockaddr *)&address, &len) == 0)

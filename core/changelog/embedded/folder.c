@@ -65,8 +65,7 @@ int aff_folder_open(const char *folder, int *ret_dir_fd, int *ret_lock_fd, aff_e
     int rc = lock(folder, lock_fd, err);
     if (rc)
         return rc;
-    *ret_dir_fd = dir_fd;
-    *ret_lock_fd = lock_fd;
-    dir_fd = lock_fd = -1;
+    *ret_dir_fd = aff_fd_take(&dir_fd);
+    *ret_lock_fd = aff_fd_take(&lock_fd);
     return 0;
 }
