@@ -477,11 +477,15 @@ struct sim_node *sim_node_new(struct sim *sim, int index)
     return n;
 }
 
-struct sim_node *sim_node_free(struct sim_node *n)
+void sim_node_end(struct sim_node *n)
 {
     n->dying = n->sim->violated; /* then nobody asks any more */
     if (n->core)
         go_down(n, "ends");
+}
+
+struct sim_node *sim_node_free(struct sim_node *n)
+{
     n->store = sim_store_free(n->store);
     n->backup = sim_store_free(n->backup);
     free(n);

@@ -61,6 +61,7 @@ struct sim_node {
 };
 
 struct sim_node *sim_node_new(struct sim *sim, int index);
+void sim_node_end(struct sim_node *n); /* goes down for good; its events may still be planned */
 struct sim_node *sim_node_free(struct sim_node *n);
 
 /* ---- what reaches it; `at_ns`: when it enters the inbox ---- */

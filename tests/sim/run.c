@@ -286,8 +286,10 @@ static void sim_make(struct sim *sim, const struct sim_options *options, struct 
 static void sim_unmake(struct sim *sim)
 {
     for (int i = 0; i < sim->profile.nodes; i++)
-        sim->nodes[i] = sim_node_free(sim->nodes[i]);
+        sim_node_end(sim->nodes[i]);
     aff_heap_fini(&sim->events);
+    for (int i = 0; i < sim->profile.nodes; i++)
+        sim->nodes[i] = sim_node_free(sim->nodes[i]);
     sim->faults = sim_faults_free(sim->faults);
     sim->clients = sim_clients_free(sim->clients);
     sim->coordinator = sim_coordinator_free(sim->coordinator);
