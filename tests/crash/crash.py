@@ -18,6 +18,7 @@ import asyncio
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import uuid
@@ -46,6 +47,7 @@ KILL_POINTS = {
     "partition.after-commit": 400,
 }
 SLOW_POINTS = ["changelog.before-write", "changelog.after-write"]
+SYNC_ERROR, NO_SPACE = "changelog.sync-error", "changelog.nospace"
 
 
 class Suite:
@@ -102,6 +104,10 @@ class Suite:
         if roll < 0.55:
             point = self.random.choice(SLOW_POINTS)
             return f"{point}=sleep:700@{self.random.randint(1, 30)}", "300ms", self.random.uniform(0.2, 1.5), False
+        if roll < 0.60:
+            return f"{SYNC_ERROR}=error@{self.random.randint(1, 200)}", "30s", 1.0, False
+        if roll < 0.65:
+            return f"{NO_SPACE}=error@{self.random.randint(1, 3)}+", "30s", 1.0, False
         return None, "30s", self.random.uniform(0.01, 0.8), roll > 0.95
 
     def round(self):
@@ -134,7 +140,7 @@ class Suite:
         try:
             await load.check(16)
         except (Lost, NotSent):
-            if not server.faults or server.process.wait() != -9:
+            if not self.died_of_fault(server):
                 raise
             return  # the fault point came while it was checked
         if self.counts.violations:
@@ -155,9 +161,14 @@ class Suite:
             server.start()
             return True
         except ServerFailed:
-            if not server.faults or server.process.returncode != -9:
+            if not self.died_of_fault(server):
                 raise
             return False
+
+    @staticmethod
+    def died_of_fault(server):
+        """Killed, or ended by itself when a sync failed."""
+        return server.faults is not None and server.process.wait() in (-signal.SIGKILL, -signal.SIGABRT)
 
     def run(self):
         """True when something was violated."""

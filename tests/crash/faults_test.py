@@ -5,7 +5,7 @@ import re
 import sys
 import unittest
 
-from crash import KILL_POINTS, SLOW_POINTS
+from crash import KILL_POINTS, NO_SPACE, SLOW_POINTS, SYNC_ERROR
 
 
 class FaultsTest(unittest.TestCase):
@@ -19,7 +19,7 @@ class FaultsTest(unittest.TestCase):
 
     def test_the_crash_suite_kills_at_points_that_there_are(self):
         text = (ROOT / "doc" / "faults.md").read_text(encoding="utf-8")
-        for point in [*KILL_POINTS, *SLOW_POINTS]:
+        for point in [*KILL_POINTS, *SLOW_POINTS, SYNC_ERROR, NO_SPACE]:
             self.assertIn(f"| `{point}`", text)
 
 

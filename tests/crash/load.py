@@ -10,6 +10,10 @@ RESOLVE_TRIES = 400
 MOST_DEPOSIT, TOO_MUCH = 10**5, 10**9  # no account comes to have so much
 
 
+class NoSpace(Exception):
+    """The disk of the server is full, so nothing can be settled by asking again."""
+
+
 class Load:
     """`world` has the registers and accounts; `counts` is added to. One object per life of the server."""
 
@@ -34,8 +38,8 @@ class Load:
                     await self._account_step(connection, self.random.choice(self.world.accounts))
                 else:
                     await self._register_step(connection, self.random.choice(mine))
-        except (Lost, NotSent):
-            pass  # the server is gone
+        except (Lost, NotSent, NoSpace):
+            pass  # the server is gone, or takes no more
         except Violation as violation:
             self.counts.violations.append(violation)
         finally:
@@ -93,7 +97,7 @@ class Load:
         else:
             if answer.status == 503:
                 self._check_outcome(answer, "not-applied")
-            else:
+            elif answer.status != 507:
                 self._check_status(write, answer, expected)
             self.counts.refused += 1
             register.refuse(write)
@@ -135,6 +139,8 @@ class Load:
         for _ in range(RESOLVE_TRIES):
             answer = await connection.request(method, target, body, headers)
             running = answer.status == 409 and b"idempotency-running" in answer.body
+            if answer.status == 507:
+                raise NoSpace
             if answer.status not in (503, 504) and not running:
                 answer.repeated = repeated
                 return answer
@@ -187,9 +193,10 @@ class Load:
             deposit.request_id = answer.headers["affinity-request-id"]
             await self._resolve_deposit(connection, account, deposit)
         else:
-            if answer.status != 503:
+            if answer.status not in (503, 507):
                 raise Violation("changed", f"deposit to {account.target}: {answer}")
-            self._check_outcome(answer, "not-applied")
+            if answer.status == 503:
+                self._check_outcome(answer, "not-applied")
             self.counts.refused += 1
             account.pending.remove(deposit)
 
@@ -205,7 +212,7 @@ class Load:
 
     async def _repeat_deposit(self, connection, account, deposit):
         answer = await self._post(connection, account, "deposit", deposit.amount, deposit.key)
-        if answer.status in (503, 504):
+        if answer.status in (503, 504, 507):
             return
         if answer.headers.get("affinity-replayed") != "true" or answer.status != 200:
             raise Violation("doubled", f"a deposit that was answered before is done again: {answer}")
@@ -214,7 +221,7 @@ class Load:
 
     async def _refused_withdrawal(self, connection, account):
         answer = await self._post(connection, account, "withdraw", TOO_MUCH, uuid.uuid4().hex)
-        if answer.status not in (404, 409, 503, 504):
+        if answer.status not in (404, 409, 503, 504, 507):
             raise Violation("changed", f"withdrawal from {account.target}: {answer}")
         self.counts.refused += 1
 
@@ -234,6 +241,8 @@ class Load:
         while jobs:
             try:
                 await jobs.pop()(connection)
+            except NoSpace:
+                pass  # stays pending
             except Violation as violation:
                 self.counts.violations.append(violation)
 

@@ -44,17 +44,22 @@ class Client:
 
     def __init__(self, host, port, timeout=30):
         self.connection = http.client.HTTPConnection(host, port, timeout=timeout)
+        self.used = False
 
     def request(self, method, target, body=None, headers=None):
         try:
             return self._request(method, target, body, headers or {})
         except (http.client.RemoteDisconnected, BrokenPipeError):
             self.connection.close()
+            if not self.used:
+                raise
+            self.used = False
             return self._request(method, target, body, headers or {})
 
     def _request(self, method, target, body, headers):
         self.connection.request(method, target, body=body, headers=headers)
         response = self.connection.getresponse()
+        self.used = True
         return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
 
     def get(self, target, **headers):
