@@ -290,6 +290,8 @@ static bool flush_one(struct aff_partition *p)
             aff_loop_timer_set(p->group->loop, &p->restart,
                                aff_mono_ns(aff_loop_clock(p->group->loop)) + RESTART_S * AFF_NS_PER_S);
     }
+    if (!more && aff_core_idle(p->core))
+        aff_store_abort(p->store); /* of a look-up: an idle partition holds no transaction */
     plan(p);
     return more;
 }
