@@ -159,16 +159,17 @@ static bool epoch_key_of_claim(aff_bytes claim_key, unsigned char out[EPOCH_KEY_
     return true;
 }
 
-/* Did the mastership of this CLAIM ever count, as far as is remembered? */
-bool aff_core_epoch_known(struct aff_core *core, aff_bytes claim_key)
+/* Did the mastership of this CLAIM ever count, as far as is remembered? 1, 0, or an error of the store. */
+int aff_core_epoch_known(struct aff_core *core, aff_bytes claim_key)
 {
     unsigned char key[EPOCH_KEY_LEN];
     aff_bytes value;
 
     if (!epoch_key_of_claim(claim_key, key))
-        return false;
-    return (aff_get_u64(key) == core->cur.epoch && aff_get_u64(key + 8) == core->cur.nonce) ||
-           core->w.store->table_get(core->w.store, AFF_TABLE_EPOCHS, aff_bytes_of(key, sizeof key), &value) == 1;
+        return 0;
+    if (aff_get_u64(key) == core->cur.epoch && aff_get_u64(key + 8) == core->cur.nonce)
+        return 1;
+    return core->w.store->table_get(core->w.store, AFF_TABLE_EPOCHS, aff_bytes_of(key, sizeof key), &value);
 }
 
 /* A repaired control key: a CLAIM told again changes nothing, a tombstone lets a mastership be forgotten. */
@@ -208,11 +209,17 @@ static bool idem_put(struct aff_core *core, const struct aff_record *rec, const 
                                                 aff_str("")));
 }
 
+/* Ids are remembered for the compaction lag, by the log's time: exactly as long as the table can be rebuilt from the log. */
+static int64_t window_begin_ms(const struct aff_core *core)
+{
+    return core->last_time_ms == AFF_NO_TIME ? INT64_MIN : core->last_time_ms - core->opts.compaction_lag_ms;
+}
+
 /*
- * Forgets the id that was remembered first, if that was before this log time. An id that was used again since keeps its younger
- * entry: each replica forgets in its own time. False: there is none, or the core has failed.
+ * Forgets the id that was remembered first, if its window has passed. An id that was used again since keeps its younger entry:
+ * each replica forgets in its own time. False: there is none, or the core has failed.
  */
-bool aff_core_idem_forget(struct aff_core *core, int64_t before_ms)
+bool aff_core_idem_forget(struct aff_core *core)
 {
     struct aff_world_store *s = core->w.store;
     unsigned char at[TIME_KEY_LEN];
@@ -220,7 +227,7 @@ bool aff_core_idem_forget(struct aff_core *core, int64_t before_ms)
     int found = s->table_next(s, AFF_TABLE_IDEM_BY_TIME, aff_str(""), &key, &value);
 
     if (!aff_core_store_ok(core, found) || found == 0 || key.len != sizeof at ||
-        (int64_t)aff_get_u64(key.data) >= before_ms)
+        (int64_t)aff_get_u64(key.data) >= window_begin_ms(core))
         return false;
     memcpy(at, key.data, sizeof at);
     core->changed = true;
@@ -233,7 +240,10 @@ bool aff_core_idem_forget(struct aff_core *core, int64_t before_ms)
     return aff_core_store_ok(core, found);
 }
 
-/* Answers a repeat from the table: true when it was known. A reply is copied, since the table may change before it leaves. */
+/*
+ * Answers a repeat from the table: true when it was known. Older entries than the window do not count, so that no answer depends
+ * on when they are pruned. A reply is copied, since the table may change before it leaves.
+ */
 bool aff_core_replay(struct aff_core *core, struct aff_op *op)
 {
     struct aff_world_store *s = core->w.store;
@@ -250,6 +260,8 @@ bool aff_core_replay(struct aff_core *core, struct aff_op *op)
     if (found == 0 || value.len < IDEM_HEAD_LEN)
         return false;
     v = value.data;
+    if ((int64_t)aff_get_u64(v + IDEM_TIME_AT) < window_begin_ms(core))
+        return false;
     if (memcmp(v, op->request.b, 16) != 0) {
         aff_core_answer(core, op, AFF_EIDREUSED, AFF_OUTCOME_NOT_APPLIED);
         return true;

@@ -12,6 +12,9 @@
  * mark, or to the record itself when it stands right there. The own CLAIM is such a record, so nobody leads on a state that
  * is too old; nor does one that stood still between its CLAIM and the reading of it get beyond its first record.
  *
+ * A first reading has no age to compare with; that it did not take longer than tombstones live is measured by the boottime clock,
+ * since one that is interrupted begins anew.
+ *
  * From then on a master does not age: no delete of others counts before a newer CLAIM, which it would read first.
  */
 #include "partition/state.h"
@@ -21,6 +24,13 @@ int64_t aff_core_age_limit(const struct aff_core *core)
     int64_t hour = 3600 * INT64_C(1000), lives = core->opts.tombstone_retention_ms;
 
     return lives > 2 * hour ? lives - hour : lives / 2;
+}
+
+/* The end of the log was reached: was what was read first still there when the last was read? */
+bool aff_core_first_reading_ok(const struct aff_core *core)
+{
+    return core->caught_up_ms != AFF_NO_TIME || core->mark_offset >= 0 || AFF_WEAK(core, CHECKPOINT) ||
+           (aff_boot_ns(core->w.clock) - core->begun_boot_ns) / AFF_NS_PER_MS < aff_core_age_limit(core);
 }
 
 /* The end was reached, everything below is applied. */
@@ -50,7 +60,7 @@ bool aff_core_age_ok(struct aff_core *core, int64_t offset, int64_t time_ms)
         core->caught_up_ms = next || core->mark_ms == AFF_NO_TIME ? time_ms : core->mark_ms;
         core->mark_offset = -1;
     }
-    return true;
+    return !is_too_old(core, time_ms); /* again: a first reading has no age before its mark */
 }
 
 /* A master's own record is in the log, and valid. The first behind its CLAIM was appended after all below that was read. */

@@ -106,6 +106,8 @@ void aff_core_set_role(struct aff_core *core, enum aff_role role)
     if (core->role != role) /* the steps on the way to lead are many and of little news */
         aff_log_fields(core->w.logger, role == AFF_ROLE_MASTER ? AFF_LOG_INFO : AFF_LOG_DEBUG, "partition.role", fields,
                        sizeof fields / sizeof *fields);
+    if (core->role == AFF_ROLE_MASTER)
+        core->mark_offset = -1; /* a master's is for its own next record alone (checkpoint.c) */
     core->role = role;
     aff_core_publish(core);
 }

@@ -29,6 +29,7 @@ static void follow(struct aff_core *core)
 {
     aff_core_set_role(core, AFF_ROLE_FOLLOWING);
     core->next_prune_ns = aff_core_now(core);
+    core->begun_boot_ns = aff_boot_ns(core->w.clock);
     aff_core_read_on(core, false);
 }
 
@@ -89,9 +90,8 @@ void aff_core_rebuild(struct aff_core *core, const char *why)
     core->frontier = core->keep_from = 0;
     core->claim_offset = core->mark_offset = -1;
     core->caught_up_ms = core->last_time_ms = AFF_NO_TIME;
-    core->hole = core->has_identity = core->caught_up = false;
+    core->hole = core->has_identity = core->caught_up = core->granting = core->reading = false;
     core->dirty = 0;
-    core->reading = false;
     if (aff_core_store_ok(core, code))
         follow(core);
 }
@@ -219,6 +219,10 @@ static void after_batch(struct aff_core *core, int64_t next, int64_t end)
         core->changed = true;
     }
     core->caught_up = core->frontier >= end;
+    if (core->caught_up && !aff_core_first_reading_ok(core)) {
+        aff_core_rebuild(core, "it was read for longer than tombstones live");
+        return;
+    }
     if (core->caught_up && core->role != AFF_ROLE_MASTER)
         aff_core_age_mark(core);
     if (core->role == AFF_ROLE_FOLLOWING)

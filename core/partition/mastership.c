@@ -196,7 +196,6 @@ void aff_core_lay_down(struct aff_core *core)
     core->w.log->reset(core->w.log);
     core->own = (struct aff_stamp){ 0 };
     core->claim_pending = core->granting = core->resigning = core->caught_up = false;
-    core->mark_offset = -1; /* that of a master is not at the end */
     aff_core_stalled(core, false);
     core->retry_claim_ns = core->next_idle_ns = core->next_expiry_ns = INT64_MAX;
     aff_core_set_role(core, AFF_ROLE_FOLLOWING);

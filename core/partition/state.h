@@ -64,6 +64,7 @@ struct aff_core {
     int64_t last_time_ms;   /* log time of the last record read, AFF_NO_TIME: none */
     int64_t caught_up_ms;   /* age of this state (I8), see checkpoint.c; AFF_NO_TIME: not complete yet */
     int64_t mark_offset, mark_ms; /* what the age becomes once a record at or above the offset was read; -1: no mark */
+    int64_t begun_boot_ns;  /* when reading from nothing began; only while caught_up_ms is AFF_NO_TIME */
     bool hole;              /* offsets were missing since `cur`: compaction took records */
     bool has_identity;
     unsigned char identity[AFF_IDENTITY_LEN];
@@ -151,8 +152,8 @@ bool aff_core_apply_valid(struct aff_core *core, const struct aff_record *rec);
 bool aff_core_apply_void(struct aff_core *core, const struct aff_record *rec);
 bool aff_core_end_epoch(struct aff_core *core, int64_t time_ms);
 bool aff_core_store_ok(struct aff_core *core, int code);
-bool aff_core_idem_forget(struct aff_core *core, int64_t before_ms);
-bool aff_core_epoch_known(struct aff_core *core, aff_bytes claim_key);
+bool aff_core_idem_forget(struct aff_core *core);
+int aff_core_epoch_known(struct aff_core *core, aff_bytes claim_key);
 
 /* checkpoint.c */
 int aff_core_checkpoint_save(struct aff_core *core);
@@ -160,6 +161,7 @@ int aff_core_checkpoint_save(struct aff_core *core);
 int aff_core_checkpoint_load(struct aff_core *core);
 int64_t aff_core_age_limit(const struct aff_core *core);
 void aff_core_age_mark(struct aff_core *core);
+bool aff_core_first_reading_ok(const struct aff_core *core);
 bool aff_core_age_ok(struct aff_core *core, int64_t offset, int64_t time_ms);
 bool aff_core_age_own(struct aff_core *core, int64_t time_ms);
 

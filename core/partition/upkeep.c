@@ -4,12 +4,10 @@
  */
 #include "partition/state.h"
 
-#include <stdio.h>
-
 enum { PRUNE_EVERY_S = 60, PRUNE_BATCH = 512, EXPIRE_BATCH = 128, EXPIRE_AGAIN_MS = 10 };
 
-/* Hands a record over that no client asked for; it is forgotten when the log does not take it. */
-static bool send(struct aff_core *core, struct aff_flight *f)
+/* A record that no client asked for; it is forgotten when the log does not take it. */
+static bool hand_over(struct aff_core *core, struct aff_flight *f)
 {
     if (aff_core_flight_send(core, f) == 0)
         return true;
@@ -47,12 +45,16 @@ static struct aff_flight *repair_of_value(struct aff_core *core, aff_bytes key)
 static struct aff_flight *repair_of_control(struct aff_core *core, aff_bytes key)
 {
     bool barrier = aff_bytes_equal(key, aff_bytes_of(AFF_BARRIER_KEY, AFF_BARRIER_KEY_LEN));
-    struct aff_flight *f = aff_core_flight_new(core, barrier ? AFF_KIND_BARRIER : AFF_KIND_REPAIR,
-                                               aff_core_slot(core, key, true));
+    int counts = aff_core_epoch_known(core, key);
+    struct aff_flight *f;
 
+    if (!aff_core_store_ok(core, counts) ||
+        (counts == 1 && !aff_core_store_ok(core, aff_claim_encode(core->identity, NULL, 0, &core->buf) ? 0 : AFF_ENOMEM)))
+        return NULL;
+    f = aff_core_flight_new(core, barrier ? AFF_KIND_BARRIER : AFF_KIND_REPAIR, aff_core_slot(core, key, true));
     if (barrier) {
         f->value = aff_str("");
-    } else if (aff_core_epoch_known(core, key) && aff_claim_encode(core->identity, NULL, 0, &core->buf)) {
+    } else if (counts == 1) {
         f->owned = aff_xmemdup(core->buf.data, core->buf.len);
         f->value = aff_bytes_of(f->owned, core->buf.len);
     }
@@ -67,20 +69,22 @@ static bool repair_key(struct aff_core *core, aff_bytes key)
     if (aff_core_slot(core, key, false))
         return true; /* a write of this key is under way and will do, or its turn comes */
     f = aff_key_is_control(key) ? repair_of_control(core, key) : repair_of_value(core, key);
-    return f && send(core, f);
+    return f && hand_over(core, f);
 }
 
 void aff_core_repair(struct aff_core *core)
 {
     unsigned char at[AFF_KEY_MAX];
     aff_bytes key, value, after = aff_str("");
+    int found;
 
     if (core->dirty == 0 || AFF_WEAK(core, REPAIR))
         return;
-    while (aff_core_may_append(core) &&
-           core->w.store->table_next(core->w.store, AFF_TABLE_DIRTY, after, &key, &value) == 1) {
-        memcpy(at, key.data, key.len);
-        after = aff_bytes_of(at, key.len);
+    while (aff_core_may_append(core)) {
+        found = core->w.store->table_next(core->w.store, AFF_TABLE_DIRTY, after, &key, &value);
+        if (!aff_core_store_ok(core, found) || found == 0)
+            return;
+        after = aff_bytes_of(memcpy(at, key.data, key.len), key.len);
         if (!repair_key(core, after))
             return;
     }
@@ -94,7 +98,7 @@ static bool send_barrier(struct aff_core *core)
 
     f->key = aff_bytes_of(AFF_BARRIER_KEY, AFF_BARRIER_KEY_LEN);
     f->value = aff_str("");
-    return send(core, f);
+    return hand_over(core, f);
 }
 
 /* Do reads wait that no record will prove? One barrier at a time: those who come later share the next. */
@@ -142,16 +146,17 @@ static bool send_tombstone(struct aff_core *core, aff_bytes key, enum aff_kind k
 {
     if (aff_core_slot(core, key, false))
         return false;
-    return send(core, aff_core_flight_new(core, kind, aff_core_slot(core, key, true)));
+    return hand_over(core, aff_core_flight_new(core, kind, aff_core_slot(core, key, true)));
 }
 
 /* A value with this lifetime was applied: look again when it ends, a second from now at most (the wall clock may be set). */
 void aff_core_plan_expiry(struct aff_core *core, int64_t expires_ms)
 {
-    int64_t wait_ms = expires_ms - aff_wall_ms(core->w.clock), due;
+    int64_t wait_ms, due;
 
     if (core->role != AFF_ROLE_MASTER)
         return;
+    wait_ms = expires_ms - aff_wall_ms(core->w.clock);
     due = aff_core_now(core) + (wait_ms < 0 ? 0 : wait_ms < 1000 ? wait_ms : 1000) * AFF_NS_PER_MS;
     if (due < core->next_expiry_ns)
         core->next_expiry_ns = due;
@@ -185,13 +190,11 @@ void aff_core_expire_keys(struct aff_core *core)
 
 /* ---- forgetting ---- */
 
-/* Ids are remembered for the compaction lag, by the log's time: exactly as long as the table can be rebuilt from the log. */
+/* True: there are more. */
 static bool prune_ids(struct aff_core *core)
 {
-    int64_t before = core->last_time_ms - core->opts.compaction_lag_ms;
-
     for (int i = 0; i < PRUNE_BATCH; i++)
-        if (!aff_core_idem_forget(core, before))
+        if (!aff_core_idem_forget(core))
             return false;
     return true;
 }
