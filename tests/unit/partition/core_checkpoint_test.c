@@ -390,6 +390,88 @@ static void a_master_that_stood_still_before_it_read_its_claim_is_too_old(void *
     expect_stored(s, "a", NULL);
 }
 
+static void settling_before_its_first_record_it_is_not_taken_for_young(void **state)
+{
+    struct script *s = *state;
+
+    stands_still_between_claim_and_reading(s);
+    s->log_time_ms = INT64_MIN;
+    script_put(s, "b", "x");
+    script_report_as(s, AFF_EUNKNOWN, -1);
+    script_drop(s);
+    script_ack(s);
+    script_read(s);
+    assert_int_equal(s->wipes, 1);
+    expect_stored(s, "a", NULL);
+}
+
+/* ---- a first reading ---- */
+
+/* A new replica of the log as it stands; it has begun to read. */
+static void begins_from_nothing(struct script *s)
+{
+    stop(s);
+    s->store.wipe(&s->store);
+    s->wipes = 0;
+    script_make(s);
+    aff_core_start(s->core);
+    script_pass(s);
+}
+
+static void a_first_reading_that_took_longer_than_tombstones_live_is_begun_anew(void **state)
+{
+    struct script *s = *state;
+
+    script_delete(s, "a");
+    begins_from_nothing(s);
+    script_land(s);
+    script_read_some(s, 2); /* the claim, and the value of a */
+    sleeps(s, 8 * DAY_MS);
+    script_compact(s, 1);
+    script_compact(s, 2);
+    script_foreign_claim(s, script_stamp(3, 0, 7, 0), NULL);
+    script_read(s);
+    assert_int_equal(s->wipes, 1);
+    expect_stored(s, "a", NULL);
+    expect_role(s, AFF_ROLE_FOLLOWING);
+}
+
+static void a_first_reading_that_was_complete_may_wait_for_as_long_as_the_log_is_silent(void **state)
+{
+    struct script *s = *state;
+
+    begins_from_nothing(s);
+    script_read(s);
+    sleeps(s, 8 * DAY_MS);
+    script_read_some(s, 0); /* an answer with nothing */
+    assert_int_equal(s->wipes, 0);
+    script_lead(s); /* nothing stands between the end and its claim */
+    assert_int_equal(s->wipes, 0);
+    expect_stored(s, "a", "one");
+}
+
+static void what_it_missed_after_its_first_reading_is_noticed_at_its_claim(void **state)
+{
+    struct script *s = *state;
+
+    begins_from_nothing(s);
+    script_read(s);
+    script_foreign_claim(s, script_stamp(2, 0, 7, 0), NULL);
+    script_foreign(s, AFF_KIND_DATA, script_stamp(2, 0, 7, 1), "a", NULL);
+    s->lease_until = INT64_MAX;
+    sleeps(s, 8 * DAY_MS);
+    script_compact(s, 1);
+    script_compact(s, 2); /* (whoever withdrew that claim) */
+    script_compact(s, 3);
+    aff_core_lead(s->core);
+    script_pass(s);
+    script_grant(s, 3);
+    script_ack(s);
+    script_read(s);
+    assert_int_equal(s->wipes, 1);
+    expect_stored(s, "a", NULL);
+}
+
 static void reads_that_were_proven_do_not_go_to_a_store_that_was_wiped(void **state)
 {
     struct script *s = *state;
@@ -490,6 +572,10 @@ int main(void)
         LED(a_standby_that_stood_still_for_too_long_begins_anew),
         LED(a_master_that_stood_still_goes_on_since_nothing_of_others_counts_while_it_leads),
         LED(a_master_that_stood_still_before_it_read_its_claim_is_too_old),
+        LED(settling_before_its_first_record_it_is_not_taken_for_young),
+        LED(a_first_reading_that_took_longer_than_tombstones_live_is_begun_anew),
+        LED(a_first_reading_that_was_complete_may_wait_for_as_long_as_the_log_is_silent),
+        LED(what_it_missed_after_its_first_reading_is_noticed_at_its_claim),
         LED(reads_that_were_proven_do_not_go_to_a_store_that_was_wiped),
         LED(deposed_before_its_first_record_it_is_not_taken_for_young),
         LED(deposed_after_it_stood_still_it_is_as_old_as_its_last_own_record),

@@ -142,6 +142,24 @@ static void a_store_that_fails_under_a_repair_fails_the_core(void **state)
     expect_role(s, AFF_ROLE_FAILED);
 }
 
+static void a_store_that_fails_does_not_withdraw_a_claim_that_counts(void **state)
+{
+    struct script *s = *state;
+
+    script_restart(s);
+    script_lead(s); /* epoch 2 */
+    script_foreign_claim(s, script_stamp(1, 0, 101, 0), NULL); /* a late copy of the claim before */
+    script_put(s, "a", "one");
+    script_ack(s);
+    s->append_code = AFF_EAGAIN;
+    script_read(s);
+    s->append_code = 0;
+    s->faults[STORE_TABLE] = AFF_EIO;
+    script_after(s, 100); /* the repair asks whether that mastership counts */
+    expect_role(s, AFF_ROLE_FAILED);
+    assert_int_equal(script_handed_over(s), 0);
+}
+
 static void a_store_that_fails_under_a_lookup_of_an_id_fails_the_core_and_the_request_is_answered(void **state)
 {
     struct script *s = *state;
@@ -354,6 +372,7 @@ int main(void)
         LEADING(what_a_failing_store_took_of_a_record_is_not_kept),
         LEADING(a_standby_whose_store_failed_reads_the_record_again_and_it_counts),
         LEADING(a_store_that_fails_under_a_repair_fails_the_core),
+        LEADING(a_store_that_fails_does_not_withdraw_a_claim_that_counts),
         LEADING(a_store_that_fails_under_a_lookup_of_an_id_fails_the_core_and_the_request_is_answered),
         LEADING(a_store_that_fails_where_a_mastership_ends_fails_the_core),
         LEADING(with_a_store_that_fails_an_outcome_is_unknown),

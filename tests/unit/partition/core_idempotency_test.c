@@ -218,6 +218,25 @@ static void ids_are_forgotten_when_the_window_has_passed_by_the_logs_time(void *
     expect_stored(s, "a", "two");
 }
 
+static void no_answer_depends_on_when_ids_are_pruned(void **state)
+{
+    struct script *s = *state;
+    struct ask *again;
+
+    identified(ask_put(s, "a", "one"), "id", "request");
+    script_ack(s);
+    passes(s, HOUR_MS + 1000);
+    script_put(s, "b", "x");
+    script_ack(s);
+    again = identified(ask_put(s, "a", "two"), "id", "another request");
+    script_ack(s);
+    expect_committed(again, 3);
+    script_after(s, 61 * 1000); /* forgets the first, not the second */
+    script_ack_all(s);
+    assert_int_equal(s->committed[AFF_TABLE_IDEM].count, 1);
+    assert_int_equal(s->committed[AFF_TABLE_IDEM_BY_TIME].count, 1);
+}
+
 static void many_ids_are_forgotten_in_pieces(void **state)
 {
     struct script *s = *state;
@@ -279,6 +298,7 @@ int main(void)
         LEADING(a_long_reply_is_replayed_as_status_and_version),
         LEADING(ids_are_remembered_by_whoever_reads_the_log),
         LEADING(ids_are_forgotten_when_the_window_has_passed_by_the_logs_time),
+        LEADING(no_answer_depends_on_when_ids_are_pruned),
         LEADING(many_ids_are_forgotten_in_pieces),
         LEADING(an_id_that_is_used_again_after_its_window_is_remembered_by_a_standby),
     };
