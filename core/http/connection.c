@@ -13,6 +13,10 @@
  *   SENDING  the client must take its answer: the same rate, with a grace of idle_timeout
  *
  * A connection that libmicrohttpd cannot be made to answer on gets its problem written to the socket directly.
+ *
+ * The end of a stream. libmicrohttpd 0.9.75 waits for edges, and takes a read that does not fill its buffer for the last one: an end
+ * that came together with data it never reads. So each connection stands in the loop's epoll as well, for its end alone; from
+ * then on, whenever libmicrohttpd should be reading, it is given another edge, which shutdown() of the side that has ended makes.
  */
 #include "http/inner.h"
 
@@ -24,11 +28,13 @@
 #include <linux/tcp.h> /* newer than netinet/tcp.h: tcpi_bytes_received */
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 enum {
     LAST_WORDS_MS = 1000, /* for the client to close after our last word, before we do */
     SAME_MOMENT_MS = 20,  /* the kernel's clock of arrivals is coarse */
+    LOOK_AGAIN_MS = 10,   /* at a stream that has ended */
 };
 
 /* ---- deadlines ---- */
@@ -38,13 +44,30 @@ static int64_t now_of(const struct aff_conn *conn)
     return aff_loop_now(conn->http->opts.loop);
 }
 
+static void arm(struct aff_conn *conn, int64_t when)
+{
+    if (when >= conn->armed)
+        return;
+    conn->armed = when;
+    aff_loop_timer_set(conn->http->opts.loop, &conn->timer, when);
+}
+
 void aff_conn_expect(struct aff_conn *conn, int64_t due)
 {
     conn->due = due;
-    if (due >= conn->armed)
-        return;
-    conn->armed = due;
-    aff_loop_timer_set(conn->http->opts.loop, &conn->timer, due);
+    arm(conn, due);
+}
+
+/* Its stream has ended, and libmicrohttpd has yet to see that. */
+static bool must_look(const struct aff_conn *conn)
+{
+    return conn->ended && (conn->doomed || (conn->phase != AFF_PHASE_WAITING && conn->phase != AFF_PHASE_SENDING));
+}
+
+static void look_soon(struct aff_conn *conn)
+{
+    if (must_look(conn))
+        arm(conn, now_of(conn) + LOOK_AGAIN_MS * AFF_NS_PER_MS);
 }
 
 void aff_conn_enter(struct aff_conn *conn, enum aff_phase phase, int64_t timeout_ms)
@@ -56,6 +79,17 @@ void aff_conn_enter(struct aff_conn *conn, enum aff_phase phase, int64_t timeout
         aff_list_append(&conn->http->heads, &conn->head);
     if (!conn->doomed)
         aff_conn_expect(conn, conn->since + timeout_ms * AFF_NS_PER_MS);
+    look_soon(conn);
+}
+
+static void has_ended(struct aff_io *io, uint32_t epoll_events)
+{
+    struct aff_conn *conn = aff_container_of(io, struct aff_conn, end);
+    (void)epoll_events;
+    aff_loop_io_remove(conn->http->opts.loop, io);
+    conn->watched = false;
+    conn->ended = true;
+    look_soon(conn); /* not now: libmicrohttpd has not read what came with it */
 }
 
 static void expire(struct aff_conn *conn, enum aff_timeout what, const char *detail)
@@ -127,8 +161,12 @@ static void fired(struct aff_timer *timer)
 {
     struct aff_conn *conn = aff_container_of(timer, struct aff_conn, timer);
     conn->armed = INT64_MAX;
+    if (must_look(conn)) {
+        (void)shutdown(conn->fd, SHUT_RD);
+        look_soon(conn);
+    }
     if (conn->due > now_of(conn))
-        aff_conn_expect(conn, conn->due);
+        arm(conn, conn->due);
     else if (conn->doomed)
         aff_conn_cut(conn);
     else
@@ -225,6 +263,8 @@ void aff_conn_started(struct aff_conn *conn)
 {
     conn->http->adopted = NULL;
     aff_list_append(&conn->http->conns, &conn->link);
+    conn->end = (struct aff_io){ .fd = conn->fd, .ready = has_ended };
+    conn->watched = aff_loop_io_add(conn->http->opts.loop, &conn->end, EPOLLRDHUP) == 0; /* or its deadlines end it */
     aff_conn_enter(conn, AFF_PHASE_IDLE, conn->http->opts.limits.head_timeout_ms);
 }
 
@@ -251,6 +291,8 @@ void aff_conn_closed(struct aff_conn *conn)
 {
     struct aff_http *http = conn->http;
     aff_loop_timer_cancel(http->opts.loop, &conn->timer);
+    if (conn->watched)
+        aff_loop_io_remove(http->opts.loop, &conn->end);
     aff_list_remove(&conn->link);
     aff_list_remove(&conn->head);
     int fd = must_linger(conn) ? fcntl(conn->fd, F_DUPFD_CLOEXEC, 0) : -1;

@@ -88,10 +88,13 @@ struct aff_conn {
     int64_t due;   /* when it must have ended */
     int64_t armed; /* when the timer fires; not later than `due` */
     struct aff_timer timer;
-    bool first;  /* no request has come yet */
-    bool doomed; /* we have said our last word: nothing of it is handled any more */
-    bool silent; /* it is closed without a word: do not linger */
-    bool whole;  /* the last request was read to its end */
+    struct aff_io end; /* tells when the client has sent all that it will */
+    bool watched;      /* for that */
+    bool ended;        /* it has */
+    bool first;        /* no request has come yet */
+    bool doomed;       /* we have said our last word: nothing of it is handled any more */
+    bool silent;       /* it is closed without a word: do not linger */
+    bool whole;        /* the last request was read to its end */
     struct aff_linger linger;
 };
 
