@@ -88,7 +88,7 @@ struct aff_op {
     /*
      * COMMAND: runs on the partition's loop on the key's present value (NULL: no such key), which may be the staged one of
      * a command before it in the same record. Fills `staged` and the reply fields of op->result. 0, AFF_EREFUSED or another code:
-     * then nothing of it is written. May run again when a first run's record turned out void, so it keeps no state.
+     * then nothing of it is written. May run again when the log did not take a first run's record, so it keeps no state.
      */
     int (*run)(struct aff_op *op, const struct aff_item *current, struct aff_staged *staged);
     void (*done)(struct aff_op *op);    /* op->result is complete */
