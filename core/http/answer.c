@@ -23,6 +23,12 @@ void aff_answer(struct aff_exchange *x, int status, aff_bytes body)
     take(x, status, MHD_create_response_from_buffer(body.len, data, MHD_RESPMEM_MUST_COPY), body.len);
 }
 
+void aff_answer_again(struct aff_exchange *x, int status, struct MHD_Response *response, uint64_t length)
+{
+    take(x, status, response, length);
+    x->response_kept = true;
+}
+
 static ssize_t no_body(void *self, uint64_t at, char *to, size_t max)
 {
     (void)self;

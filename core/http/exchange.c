@@ -61,6 +61,7 @@ static void clear(struct aff_exchange *x)
     x->answer = x->resume = NULL;
     x->refused = x->status = 0;
     x->response = NULL;
+    x->response_kept = false;
     aff_headers_init(&x->headers);
     aff_buf_init(&x->body);
 }
@@ -118,14 +119,20 @@ struct aff_exchange *aff_exchange_new(struct aff_http *http, struct aff_conn *co
     return x;
 }
 
+static void drop_response(struct aff_exchange *x)
+{
+    if (x->response && !x->response_kept)
+        MHD_destroy_response(x->response);
+    x->response = NULL;
+    x->response_kept = false;
+}
+
 static void release_memory(struct aff_exchange *x)
 {
     if (x->raw != x->raw_inline)
         free(x->raw);
     x->raw = NULL;
-    if (x->response)
-        MHD_destroy_response(x->response);
-    x->response = NULL;
+    drop_response(x);
     aff_headers_fini(&x->headers);
     aff_command_fini(&x->op);
     aff_buf_fini(&x->body);
@@ -206,8 +213,7 @@ static enum MHD_Result flush(struct aff_exchange *x)
     if (http->draining || x->guard.chunked)
         aff_answer_header(x, "Connection", "close");
     enum MHD_Result queued = MHD_queue_response(x->mhd, (unsigned)x->status, x->response);
-    MHD_destroy_response(x->response);
-    x->response = NULL;
+    drop_response(x);
     uint64_t rate = http->opts.limits.body_min_rate;
     aff_conn_enter(x->conn, AFF_PHASE_SENDING,
                    http->opts.limits.idle_timeout_ms + (int64_t)(rate ? x->response_len * 1000 / rate : 0));

@@ -7,7 +7,7 @@
  *   linger.c      sockets that are read for a while after our last word
  *   exchange.c    a request from its first byte to its answer
  *   routes.c      which paths and methods there are
- *   answer.c      responses
+ *   answer.c      responses                                    kept.h      those that can be sent again
  *   value.c       GET, PUT, DELETE of a value                  write.c     what writes and commands have in common
  *   command.c     the application's commands
  *   outcome.c     /outcome/{id}                                admin.c     /livez and the like
@@ -22,6 +22,7 @@
 #include "http/gate.h"
 #include "http/guard.h"
 #include "http/headers.h"
+#include "http/kept.h"
 #include "http/linger.h"
 #include "http/negotiate.h"
 #include "http/problem.h"
@@ -58,6 +59,7 @@ struct aff_http {
     unsigned pooled;
     struct aff_conn *adopted; /* during MHD_add_connection() */
     struct aff_http_stats stats;
+    struct aff_kept kept[AFF_KEPT_PLACES];
 };
 
 /* The daemon has something to do; from anywhere on the loop. */
@@ -175,6 +177,7 @@ struct aff_exchange {
     int status;
     uint64_t response_len;
     struct MHD_Response *response; /* until it is queued */
+    bool response_kept;            /* it belongs to http->kept */
 };
 
 struct aff_exchange *aff_exchange_new(struct aff_http *http, struct aff_conn *conn, struct MHD_Connection *mhd,
@@ -203,6 +206,8 @@ void aff_exchange_inquire(struct aff_exchange *x, void (*answer)(struct aff_exch
 /* ---- answer.c: each makes x->response, or sets x->failed ---- */
 
 void aff_answer(struct aff_exchange *x, int status, aff_bytes body); /* copied */
+/* A response that was made before and is kept (kept.h). */
+void aff_answer_again(struct aff_exchange *x, int status, struct MHD_Response *response, uint64_t length);
 /* A response as long as `length` that libmicrohttpd sends without its body (HEAD, 304). */
 void aff_answer_bodiless(struct aff_exchange *x, int status, uint64_t length);
 void aff_answer_header(struct aff_exchange *x, const char *name, const char *value);

@@ -290,6 +290,7 @@ void aff_http_stop(struct aff_http *http)
     aff_loop_io_remove(http->opts.loop, &http->epoll);
     MHD_stop_daemon(http->daemon);
     http->daemon = NULL;
+    aff_kept_clear(http->kept);
     aff_list_each(link, &http->lingering)
         aff_linger_cut(&aff_container_of(link, struct aff_conn, link)->linger);
     assert(aff_list_empty(&http->conns));

@@ -55,19 +55,11 @@ static void answer_number(struct aff_exchange *x, const char *name, int64_t ms)
     aff_answer_header(x, name, text);
 }
 
-static void answer_value(struct aff_exchange *x, const struct aff_found *found, struct aff_etag tag, int status)
+/* The headers of a version; they are the same each time. */
+static void add_version(struct aff_exchange *x, const struct aff_found *found, struct aff_etag tag, aff_bytes type)
 {
     const struct aff_item *item = &found->item;
-    aff_bytes type = item->content_type.len ? item->content_type : aff_str(octets);
     char date[AFF_DATE_TEXT_LEN + 1];
-    if (status == 200 && !is_acceptable(x, type)) {
-        aff_answer_code(x, AFF_ENOTACCEPTABLE, "Accept does not allow the media type of the value");
-        return;
-    }
-    if (status == 200 && x->method == AFF_GET)
-        aff_answer(x, status, item->value);
-    else
-        aff_answer_bodiless(x, status, item->value.len);
     aff_answer_etag(x, tag);
     aff_date_print(item->version.time_ms, date);
     aff_answer_header(x, "Last-Modified", date);
@@ -76,6 +68,36 @@ static void answer_value(struct aff_exchange *x, const struct aff_found *found, 
     aff_answer_header(x, "Cache-Control", "no-cache"); /* a cache that asks each time may keep it */
     answer_number(x, "Affinity-Expires", item->version.expires_ms);
     answer_number(x, "Affinity-Event-Time", item->version.event_ms);
+}
+
+static void answer_whole(struct aff_exchange *x, const struct aff_found *found, struct aff_etag tag, aff_bytes type)
+{
+    struct aff_kept *place = aff_kept_place(x->http->kept, x->space, tag);
+    bool keep = found->item.value.len <= AFF_KEPT_VALUE_MAX && !x->http->draining;
+    if (keep && aff_kept_is(place, x->space, tag)) {
+        aff_answer_again(x, 200, place->response, found->item.value.len);
+        return;
+    }
+    aff_answer(x, 200, found->item.value);
+    add_version(x, found, tag, type);
+    if (keep && x->response) {
+        aff_kept_set(place, x->space, tag, x->response);
+        x->response_kept = true;
+    }
+}
+
+static void answer_value(struct aff_exchange *x, const struct aff_found *found, struct aff_etag tag, int status)
+{
+    const struct aff_item *item = &found->item;
+    aff_bytes type = item->content_type.len ? item->content_type : aff_str(octets);
+    if (status == 200 && !is_acceptable(x, type)) {
+        aff_answer_code(x, AFF_ENOTACCEPTABLE, "Accept does not allow the media type of the value");
+    } else if (status == 200 && x->method == AFF_GET) {
+        answer_whole(x, found, tag, type);
+    } else {
+        aff_answer_bodiless(x, status, item->value.len);
+        add_version(x, found, tag, type);
+    }
 }
 
 static void answer_found(struct aff_exchange *x, const struct aff_found *found)

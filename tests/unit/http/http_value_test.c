@@ -54,6 +54,43 @@ static void a_value_comes_back_as_it_was_put(void **state)
     assert_header(&r, "Affinity-Event-Time", NULL);
 }
 
+/* A response is kept and sent again as long as it is the same version. */
+static void reading_again_gives_the_same_until_it_is_changed(void **state)
+{
+    (void)state;
+    struct response first = { 0 };
+    int fd = client_open(f), other = client_open(f);
+    send_body("PUT /v1/notes/again", "Affinity-TTL: 1h\r\n", "one");
+    for (int i = 0; i < 3; i++) {
+        client_say(fd, "GET /v1/notes/again HTTP/1.1\r\nHost: x\r\n\r\n");
+        client_say(other, "GET /v1/notes/again HTTP/1.1\r\nHost: x\r\n\r\n");
+        client_read(fd, &first, false);
+        client_read(other, &r, false);
+        assert_string_equal(first.body, "one");
+        assert_string_equal(r.body, "one");
+        assert_string_equal(strstr(r.head, "ETag"), strstr(first.head, "ETag")); /* behind the Date */
+    }
+    send_body("PUT /v1/notes/again", "", "two");
+    client_say(fd, "GET /v1/notes/again HTTP/1.1\r\nHost: x\r\n\r\n");
+    client_read(fd, &r, false);
+    assert_string_equal(r.body, "two");
+    assert_header(&r, "Affinity-Expires", NULL);
+    assert_string_not_equal(strstr(r.head, "ETag"), strstr(first.head, "ETag"));
+    client_say(fd, "GET /v1/notes/again HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n"
+                   "GET /v1/notes/again HTTP/1.0\r\n\r\n");
+    client_read(fd, &r, false);
+    assert_status(&r, 406);
+    client_read(fd, &r, false);
+    assert_header(&r, "Connection", "close");
+    assert_true(client_at_end(fd));
+    client_say(other, "GET /v1/notes/again HTTP/1.1\r\nHost: x\r\n\r\n"); /* the close was that request's alone */
+    client_read(other, &r, false);
+    assert_header(&r, "Connection", NULL);
+    client_close(fd);
+    client_close(other);
+    response_free(&first);
+}
+
 static void a_head_has_the_headers_of_a_get(void **state)
 {
     (void)state;
@@ -551,6 +588,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_value_comes_back_as_it_was_put),
+        cmocka_unit_test(reading_again_gives_the_same_until_it_is_changed),
         cmocka_unit_test(a_head_has_the_headers_of_a_get),
         cmocka_unit_test(replacing_a_value_is_200),
         cmocka_unit_test(any_bytes_are_a_value_of_another_type),
