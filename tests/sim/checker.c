@@ -46,7 +46,7 @@ static void check_expiry(struct sim_node *n, const struct aff_record *rec)
 
     if (rec->kind != AFF_KIND_DATA || rec->value.data || rec->event_ms != AFF_NO_TIME)
         return;
-    if (sim_store_committed(n->store, rec->key, &item) != 1 || item.version.expires_ms == AFF_NO_TIME ||
+    if (sim_store_current(n->store, rec->key, &item) != 1 || item.version.expires_ms == AFF_NO_TIME ||
         item.version.expires_ms > sim_node_wall_ms(n))
         sim_violation(n->sim, "expiry", "n%d deletes %s, which has not expired", n->index,
                       sim_bytes_text(rec->key).text);

@@ -491,6 +491,16 @@ static const struct sim_pair *committed_pair(struct sim_store *s, aff_bytes key)
     return find(s, SIM_TABLE_VALUES, key);
 }
 
+int sim_store_current(struct sim_store *s, aff_bytes key, struct aff_item *ret_item)
+{
+    const struct sim_pair *pair = find(s, SIM_TABLE_VALUES, key);
+
+    if (!pair)
+        return 0;
+    *ret_item = item_of(pair);
+    return 1;
+}
+
 int sim_store_committed(struct sim_store *s, aff_bytes key, struct aff_item *ret_item)
 {
     const struct sim_pair *pair = committed_pair(s, key);

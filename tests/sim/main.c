@@ -299,6 +299,7 @@ int main(int argc, char **argv)
     if (o.each_mutant)
         return run_mutants(&o);
     if (o.single) {
+        setlinebuf(stdout); /* an abort loses nothing of the trace */
         sum.ran = 1;
         sum.violations = !run_seed(&o, o.first, &sum.coverage);
     } else {
