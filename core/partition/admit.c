@@ -1,6 +1,6 @@
 /*
- * admit.c - operations become records: a queue per key, one record in flight per key (I4), preconditions against the value
- * that the log confirmed, commands that wait together leave as one record.
+ * admit.c - operations become records: a queue per key, one record in flight per key (I4), preconditions against the
+ * value that the log confirmed, commands that wait together leave as one record.
  */
 #include "partition/state.h"
 
@@ -222,9 +222,10 @@ static size_t weight_of(const struct aff_flight *f)
 
     aff_list_each (node, &f->carried) {
         const struct aff_op *op = aff_container_of(node, struct aff_op, link);
+        size_t reply = op->result.reply.len;
 
         if (op->identified)
-            bytes += IDEM_WEIGHT + (op->result.reply.len < AFF_IDEM_REPLY_MAX ? op->result.reply.len : AFF_IDEM_REPLY_MAX);
+            bytes += IDEM_WEIGHT + (reply < AFF_IDEM_REPLY_MAX ? reply : AFF_IDEM_REPLY_MAX);
     }
     return bytes < AFF_STORE_WRITE_MIN ? AFF_STORE_WRITE_MIN : bytes;
 }

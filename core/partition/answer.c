@@ -1,6 +1,6 @@
 /*
- * answer.c - results on their way out. An answer leaves after the commit of what it rests on (core.c, flush); a result that no
- * record of its own proves waits for a lease or for a record handed to the log after it came (I5).
+ * answer.c - results on their way out. An answer leaves after the commit of what it rests on (core.c, flush); a result
+ * that no record of its own proves waits for a lease or for a record handed to the log after it came (I5).
  */
 #include "partition/state.h"
 
@@ -30,8 +30,8 @@ void aff_core_answer(struct aff_core *core, struct aff_op *op, int code, enum af
 }
 
 /*
- * The store did not commit: what is in the log is there, but this replica cannot say more than "unknown". A replay too: what it
- * repeats may just have been applied.
+ * The store did not commit: what is in the log is there, but this replica cannot say more than "unknown". A replay too:
+ * what it repeats may just have been applied.
  */
 static void uncommit(struct aff_result *r)
 {
@@ -105,8 +105,8 @@ void aff_core_refuse_waiters(struct aff_core *core, struct aff_list *waiters, in
 /* ---- records that were not found ---- */
 
 /*
- * `for_ever`: the record is certainly not in the log, or void. Otherwise nobody here can tell, and its writers hear that. Who
- * rode on it without writing is not applied in any case; reads that waited for it need another proof.
+ * `for_ever`: the record is certainly not in the log, or void. Otherwise nobody here can tell, and its writers hear
+ * that. Who rode on it without writing is not applied in any case; reads that waited for it need another proof.
  */
 void aff_core_flight_gone(struct aff_core *core, struct aff_flight *f, bool for_ever)
 {

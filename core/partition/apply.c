@@ -53,7 +53,8 @@ static bool dirty_remove(struct aff_core *core, aff_bytes key)
     return aff_core_store_ok(core, s->table_del(s, AFF_TABLE_DIRTY, key));
 }
 
-/* A void record changes nothing, but plain last-writer-wins would take it: its key is dirty until it is repaired (I6). */
+/* A void record changes nothing, but plain last-writer-wins would take it: its key is dirty until it is repaired
+ * (I6). */
 bool aff_core_apply_void(struct aff_core *core, const struct aff_record *rec)
 {
     aff_log(core->w.logger, DEBUG, "partition.void", aff_f_str("keyspace", core->opts.keyspace),
@@ -209,15 +210,16 @@ static bool idem_put(struct aff_core *core, const struct aff_record *rec, const 
                                                 aff_str("")));
 }
 
-/* Ids are remembered for the compaction lag, by the log's time: exactly as long as the table can be rebuilt from the log. */
+/* Ids are remembered for the compaction lag, by the log's time: exactly as long as the table can be rebuilt from the
+ * log. */
 static int64_t window_begin_ms(const struct aff_core *core)
 {
     return core->last_time_ms == AFF_NO_TIME ? INT64_MIN : core->last_time_ms - core->opts.compaction_lag_ms;
 }
 
 /*
- * Forgets the id that was remembered first, if its window has passed. An id that was used again since keeps its younger entry:
- * each replica forgets in its own time. False: there is none, or the core has failed.
+ * Forgets the id that was remembered first, if its window has passed. An id that was used again since keeps its younger
+ * entry: each replica forgets in its own time. False: there is none, or the core has failed.
  */
 bool aff_core_idem_forget(struct aff_core *core)
 {
@@ -241,8 +243,8 @@ bool aff_core_idem_forget(struct aff_core *core)
 }
 
 /*
- * Answers a repeat from the table: true when it was known. Older entries than the window do not count, so that no answer depends
- * on when they are pruned. A reply is copied, since the table may change before it leaves.
+ * Answers a repeat from the table: true when it was known. Older entries than the window do not count, so that no
+ * answer depends on when they are pruned. A reply is copied, since the table may change before it leaves.
  */
 bool aff_core_replay(struct aff_core *core, struct aff_op *op)
 {

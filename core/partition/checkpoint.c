@@ -1,19 +1,20 @@
 /*
  * checkpoint.c - how far the store is applied, in the same transaction as the data (I8).
  *
- * Whether a store may be resumed is decided here and in follow.c: log identity and partition count match, the CLAIM that
- * the checkpoint names still stands in the log, the offset is inside the log, and its age by the log's time is below what
- * tombstones live (else a delete could be missed and the key would come back).
+ * Whether a store may be resumed is decided here and in follow.c: log identity and partition count match, the CLAIM
+ * that the checkpoint names still stands in the log, the offset is inside the log, and its age by the log's time is
+ * below what tombstones live (else a delete could be missed and the key would come back).
  *
- * The age. `caught_up_ms` is a log time such that every delete after it was, or will be, seen by this replica. That the end
- * of the log was reached does not prove that nothing was missing below: the end may be old. So reaching it only sets a
- * mark; a record at or above the marked end was appended after we had read that far, its time is later than that reading,
- * and if even it is younger than the limit, no tombstone below can have gone before we read it: then the age moves to the
- * mark, or to the record itself when it stands right there. The own CLAIM is such a record, so nobody leads on a state that
- * is too old; nor does one that stood still between its CLAIM and the reading of it get beyond its first record.
+ * The age. `caught_up_ms` is a log time such that every delete after it was, or will be, seen by this replica. That the
+ * end of the log was reached does not prove that nothing was missing below: the end may be old. So reaching it only
+ * sets a mark; a record at or above the marked end was appended after we had read that far, its time is later than that
+ * reading, and if even it is younger than the limit, no tombstone below can have gone before we read it: then the age
+ * moves to the mark, or to the record itself when it stands right there. The own CLAIM is such a record, so nobody
+ * leads on a state that is too old; nor does one that stood still between its CLAIM and the reading of it get beyond
+ * its first record.
  *
- * A first reading has no age to compare with; that it did not take longer than tombstones live is measured by the boottime clock,
- * since one that is interrupted begins anew.
+ * A first reading has no age to compare with; that it did not take longer than tombstones live is measured by the
+ * boottime clock, since one that is interrupted begins anew.
  *
  * From then on a master does not age: no delete of others counts before a newer CLAIM, which it would read first.
  */
@@ -63,7 +64,8 @@ bool aff_core_age_ok(struct aff_core *core, int64_t offset, int64_t time_ms)
     return !is_too_old(core, time_ms); /* again: a first reading has no age before its mark */
 }
 
-/* A master's own record is in the log, and valid. The first behind its CLAIM was appended after all below that was read. */
+/* A master's own record is in the log, and valid. The first behind its CLAIM was appended after all below that was
+ * read. */
 bool aff_core_age_own(struct aff_core *core, int64_t time_ms)
 {
     if (core->mark_offset >= 0 && is_too_old(core, time_ms))

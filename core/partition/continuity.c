@@ -1,7 +1,7 @@
 /*
- * continuity.c - delivery reports. A report whose offset directly follows the one before proves that nothing foreign stands in
- * between, so no newer claim can: the write is valid for ever and may be acknowledged (I3). At a gap the log is read and the
- * validity rule decides.
+ * continuity.c - delivery reports. A report whose offset directly follows the one before proves that nothing foreign
+ * stands in between, so no newer claim can: the write is valid for ever and may be acknowledged (I3). At a gap the log
+ * is read and the validity rule decides.
  */
 #include "partition/state.h"
 
@@ -39,8 +39,8 @@ static void answer_carried(struct aff_core *core, struct aff_flight *f, const st
 }
 
 /*
- * The flight's record is in the log at `offset`, valid, and everything below is applied (I3, I4). False: the core has failed, or
- * begins anew; every flight was answered as unknown.
+ * The flight's record is in the log at `offset`, valid, and everything below is applied (I3, I4). False: the core has
+ * failed, or begins anew; every flight was answered as unknown.
  */
 bool aff_core_confirm(struct aff_core *core, struct aff_flight *f, int64_t offset, int64_t time_ms)
 {
@@ -105,7 +105,8 @@ void aff_core_advance(struct aff_core *core)
 
 /* ---- reports ---- */
 
-/* Certainly not in the log: those who wait for it get their answer now; the number it used up is settled by a re-claim. */
+/* Certainly not in the log: those who wait for it get their answer now; the number it used up is settled by a
+ * re-claim. */
 static void refused_by_log(struct aff_core *core, struct aff_flight *f)
 {
     aff_core_flight_gone(core, f, true);
@@ -121,7 +122,7 @@ static void report_trouble(struct aff_core *core, struct aff_flight *f, int stat
     if (status == AFF_EVOID)
         refused_by_log(core, f);
     else
-        aff_core_settle(core, status == 0 ? "a record was appended at an unknown offset" : "a record's outcome is unknown");
+        aff_core_settle(core, status == 0 ? "a record stands at an unknown offset" : "a record's outcome is unknown");
 }
 
 void aff_core_report(struct aff_core *core, const struct aff_report *report)

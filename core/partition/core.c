@@ -1,5 +1,6 @@
 /*
- * core.c - the core's life: made, started, its roles, the end of a pass. See core.h; the neighbours are listed in state.h.
+ * core.c - the core's life: made, started, its roles, the end of a pass. See core.h; the neighbours are listed in
+ * state.h.
  */
 #include "partition/state.h"
 
@@ -112,7 +113,8 @@ void aff_core_set_role(struct aff_core *core, enum aff_role role)
     aff_core_publish(core);
 }
 
-/* Stops for good: a replica that cannot go on must say so and not serve. Its host starts it anew when there is reason to. */
+/* Stops for good: a replica that cannot go on must say so and not serve. Its host starts it anew when there is reason
+ * to. */
 void aff_core_fail(struct aff_core *core, const char *format, ...)
 {
     va_list args;
@@ -137,8 +139,8 @@ void aff_core_fail(struct aff_core *core, const char *format, ...)
 /* ---- the end of a pass ---- */
 
 /*
- * Data and the checkpoint that says so commit together (I8). False: the core has failed. Then nothing is committed, since the
- * record that met the failure may be applied in part; the host drops the transaction.
+ * Data and the checkpoint that says so commit together (I8). False: the core has failed. Then nothing is committed,
+ * since the record that met the failure may be applied in part; the host drops the transaction.
  */
 bool aff_core_commit(struct aff_core *core)
 {

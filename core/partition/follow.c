@@ -1,6 +1,6 @@
 /*
- * follow.c - reading the log: first the check that the checkpoint fits it, then records in offset order under the validity
- * rule. Standbys, claimers and masters that read a gap all go through observe().
+ * follow.c - reading the log: first the check that the checkpoint fits it, then records in offset order under the
+ * validity rule. Standbys, claimers and masters that read a gap all go through observe().
  */
 #include "partition/state.h"
 
@@ -40,8 +40,9 @@ void aff_core_start(struct aff_core *core)
     assert(core->role == AFF_ROLE_OPENING);
     code = aff_core_checkpoint_load(core);
     if (code == AFF_ECORRUPT) {
-        aff_core_fail(core, "the store's checkpoint is of another partition, or of another partition count than %" PRIu32
-                            "; the count is fixed for the life of a keyspace",
+        aff_core_fail(core,
+                      "the store's checkpoint is of another partition, or of another partition count than %" PRIu32
+                      "; the count is fixed for the life of a keyspace",
                       core->opts.partitions);
         return;
     }
@@ -73,7 +74,8 @@ static void take_back_reads(struct aff_core *core)
     }
 }
 
-/* The store cannot be trusted to be a prefix of the log: it is thrown away and read anew. Nothing is lost: it is a cache. */
+/* The store cannot be trusted to be a prefix of the log: it is thrown away and read anew. Nothing is lost: it is a
+ * cache. */
 void aff_core_rebuild(struct aff_core *core, const char *why)
 {
     int code;
@@ -96,14 +98,16 @@ void aff_core_rebuild(struct aff_core *core, const char *why)
         follow(core);
 }
 
-/* The CLAIM that the checkpoint names has a key of its own and stays in the log: finding it proves that it is that log. */
+/* The CLAIM that the checkpoint names has a key of its own and stays in the log: finding it proves that it is that
+ * log. */
 static void check_claim(struct aff_core *core, const struct aff_record *rec)
 {
     struct aff_claim claim;
 
     if (rec->offset != core->claim_offset || rec->kind != AFF_KIND_CLAIM || !aff_claim_decode(rec->value, &claim))
         aff_core_rebuild(core, "the claim that the checkpoint names is not in the log");
-    else if (!aff_stamp_same_owner(rec->stamp, core->cur) || memcmp(claim.identity, core->identity, AFF_IDENTITY_LEN) != 0)
+    else if (!aff_stamp_same_owner(rec->stamp, core->cur) ||
+             memcmp(claim.identity, core->identity, AFF_IDENTITY_LEN) != 0)
         aff_core_rebuild(core, "the log is another one than the checkpoint's");
     else
         follow(core);

@@ -1,6 +1,6 @@
 /*
- * mastership.c - to lead: a grant, a CLAIM in the log, everything below it read (I2). To settle: the same with the minor epoch
- * raised. To be deposed: by what stands in the log, never by what the coordinator or a clock says.
+ * mastership.c - to lead: a grant, a CLAIM in the log, everything below it read (I2). To settle: the same with the
+ * minor epoch raised. To be deposed: by what stands in the log, never by what the coordinator or a clock says.
  */
 #include "partition/state.h"
 
@@ -39,8 +39,8 @@ void aff_core_granted(struct aff_core *core, uint32_t major)
     if (!core->granting || core->role != AFF_ROLE_FOLLOWING)
         return;
     core->granting = false;
-    if (major <= aff_epoch_major(core->cur.epoch)) { /* the log knows a higher one: the coordinator is raised, not the log */
-        aff_core_try_lead(core);
+    if (major <= aff_epoch_major(core->cur.epoch)) {
+        aff_core_try_lead(core); /* the log knows a higher one: the coordinator is raised, not the log */
         return;
     }
     core->own = (struct aff_stamp){ aff_epoch_of(major, 0), core->opts.nonce, 0 };
@@ -123,13 +123,14 @@ void aff_core_append_claim(struct aff_core *core)
 /* ---- settle: let the log decide what became of writes whose outcome is unknown ---- */
 
 /*
- * Nothing may be produced before: a new producer, the minor epoch raised, a CLAIM, and everything below it read. Then each
- * write in doubt was either found below it, or is void for ever.
+ * Nothing may be produced before: a new producer, the minor epoch raised, a CLAIM, and everything below it read. Then
+ * each write in doubt was either found below it, or is void for ever.
  */
 void aff_core_settle(struct aff_core *core, const char *why)
 {
     aff_log(core->w.logger, WARN, "partition.settle", aff_f_str("keyspace", core->opts.keyspace),
-            aff_f_int("partition", core->opts.index), aff_f_str("why", why), aff_f_int("in-flight", core->flight_count));
+            aff_f_int("partition", core->opts.index), aff_f_str("why", why),
+            aff_f_int("in-flight", core->flight_count));
     core->w.log->reset(core->w.log);
     aff_core_stalled(core, false);
     if (aff_epoch_minor(core->own.epoch) == UINT16_MAX) {
@@ -153,8 +154,9 @@ void aff_core_settle(struct aff_core *core, const char *why)
 /* ---- leading ---- */
 
 /*
- * Every flight that is left was not found. Where its mastership has ended, and the end is known exactly, it is void for ever by
- * the validity rule (I10); else it may stand in the log, unread or compacted away. The same table tells later what became of it.
+ * Every flight that is left was not found. Where its mastership has ended, and the end is known exactly, it is void for
+ * ever by the validity rule (I10); else it may stand in the log, unread or compacted away. The same table tells later
+ * what became of it.
  */
 static void answer_doubts(struct aff_core *core)
 {
@@ -166,8 +168,9 @@ static void answer_doubts(struct aff_core *core)
 }
 
 /*
- * The own CLAIM was read and is valid: everything below it is applied, `cur` is ours (I2). `identity_before` is what the log's
- * identity was below it; a claim that minted another one, because it did not know, is repeated with the right one.
+ * The own CLAIM was read and is valid: everything below it is applied, `cur` is ours (I2). `identity_before` is what
+ * the log's identity was below it; a claim that minted another one, because it did not know, is repeated with the right
+ * one.
  */
 void aff_core_become_master(struct aff_core *core, bool valid, const unsigned char *identity_before)
 {

@@ -1,5 +1,6 @@
 /*
- * state.h - the insides of the core, shared by its files alone. Everything here is touched by the partition's loop only.
+ * state.h - the insides of the core, shared by its files alone. Everything here is touched by the partition's loop
+ * only.
  *
  *   core.c        life, roles, the end of a pass
  *   follow.c      reading: the check of the checkpoint, records in offset order, the validity rule
@@ -117,7 +118,8 @@ struct aff_core {
 /* May one more record be handed over that does not have to be? */
 static inline bool aff_core_may_append(const struct aff_core *core)
 {
-    return core->role == AFF_ROLE_MASTER && !core->resigning && !core->stalled && core->flight_count < core->opts.window;
+    return core->role == AFF_ROLE_MASTER && !core->resigning && !core->stalled &&
+           core->flight_count < core->opts.window;
 }
 
 /* core.c */
@@ -157,7 +159,8 @@ int aff_core_epoch_known(struct aff_core *core, aff_bytes claim_key);
 
 /* checkpoint.c */
 int aff_core_checkpoint_save(struct aff_core *core);
-/* 1 loaded, 0 none; AFF_EINVAL: it cannot be read; AFF_ECORRUPT: it is another partition's; or an error of the store. */
+/* 1 loaded, 0 none; AFF_EINVAL: it cannot be read; AFF_ECORRUPT: it is another partition's; or an error of the
+ * store. */
 int aff_core_checkpoint_load(struct aff_core *core);
 int64_t aff_core_age_limit(const struct aff_core *core);
 void aff_core_age_mark(struct aff_core *core);

@@ -1,6 +1,6 @@
 /*
- * upkeep.c - what a master does without being asked: repairs void records (I6), lets expired keys go, appends barriers while
- * idle so that a zombie's late record is noticed, and, like every replica, forgets old idempotency ids.
+ * upkeep.c - what a master does without being asked: repairs void records (I6), lets expired keys go, appends barriers
+ * while idle so that a zombie's late record is noticed, and, like every replica, forgets old idempotency ids.
  */
 #include "partition/state.h"
 
@@ -41,15 +41,17 @@ static struct aff_flight *repair_of_value(struct aff_core *core, aff_bytes key)
     return f;
 }
 
-/* A void CLAIM hides nothing but, perhaps, itself: of a mastership that counts it is told again, else it is withdrawn. */
+/* A void CLAIM hides nothing but, perhaps, itself: of a mastership that counts it is told again, else it is
+ * withdrawn. */
 static struct aff_flight *repair_of_control(struct aff_core *core, aff_bytes key)
 {
     bool barrier = aff_bytes_equal(key, aff_bytes_of(AFF_BARRIER_KEY, AFF_BARRIER_KEY_LEN));
     int counts = aff_core_epoch_known(core, key);
     struct aff_flight *f;
 
-    if (!aff_core_store_ok(core, counts) ||
-        (counts == 1 && !aff_core_store_ok(core, aff_claim_encode(core->identity, NULL, 0, &core->buf) ? 0 : AFF_ENOMEM)))
+    if (counts == 1 && !aff_claim_encode(core->identity, NULL, 0, &core->buf))
+        counts = AFF_ENOMEM;
+    if (!aff_core_store_ok(core, counts))
         return NULL;
     f = aff_core_flight_new(core, barrier ? AFF_KIND_BARRIER : AFF_KIND_REPAIR, aff_core_slot(core, key, true));
     if (barrier) {
@@ -149,7 +151,8 @@ static bool send_tombstone(struct aff_core *core, aff_bytes key, enum aff_kind k
     return hand_over(core, aff_core_flight_new(core, kind, aff_core_slot(core, key, true)));
 }
 
-/* A value with this lifetime was applied: look again when it ends, a second from now at most (the wall clock may be set). */
+/* A value with this lifetime was applied: look again when it ends, a second from now at most (the wall clock may be
+ * set). */
 void aff_core_plan_expiry(struct aff_core *core, int64_t expires_ms)
 {
     int64_t wait_ms, due;
@@ -200,8 +203,8 @@ static bool prune_ids(struct aff_core *core)
 }
 
 /*
- * Claims of an ended mastership are withdrawn once the one that ended it is older than tombstones live: no zombie of before
- * can be told valid by a reader that misses them.
+ * Claims of an ended mastership are withdrawn once the one that ended it is older than tombstones live: no zombie of
+ * before can be told valid by a reader that misses them.
  */
 static void prune_claims(struct aff_core *core)
 {
