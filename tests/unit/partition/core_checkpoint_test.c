@@ -1,6 +1,6 @@
 /*
- * core_checkpoint_test.c - whether a store may be resumed, and how old it may be (I8). Every test begins with a core that led
- * epoch 1 and wrote "one" to key a at offset 1.
+ * core_checkpoint_test.c - whether a store may be resumed, and how old it may be (I8). Every test begins with a core
+ * that led epoch 1 and wrote "one" to key a at offset 1.
  */
 #include "script_world.h"
 
@@ -352,8 +352,8 @@ static void a_master_that_stood_still_goes_on_since_nothing_of_others_counts_whi
 }
 
 /*
- * Somebody else deletes a key; hours later our claim lands. We stand still until the delete is compacted away, and read on. Since
- * the claim less time has passed than tombstones live.
+ * Somebody else deletes a key; hours later our claim lands. We stand still until the delete is compacted away, and read
+ * on. Since the claim less time has passed than tombstones live.
  */
 static void stands_still_between_claim_and_reading(struct script *s)
 {

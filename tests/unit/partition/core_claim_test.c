@@ -324,7 +324,8 @@ static void a_claim_tells_how_the_masterships_before_it_ended(void **state)
 static void deposed_by_a_newer_claim_it_answers_all_and_follows(void **state)
 {
     struct script *s = *state; /* leads epoch 1 */
-    struct ask *in_flight = script_put(s, "a", "one"), *other = script_put(s, "b", "two"), *queued = script_put(s, "a", "three");
+    struct ask *in_flight = script_put(s, "a", "one"), *other = script_put(s, "b", "two"),
+               *queued = script_put(s, "a", "three");
     struct ask *waiting = script_barrier(s);
 
     script_foreign_claim(s, script_stamp(2, 0, 7, 0), other_log);

@@ -1,7 +1,7 @@
 /*
- * core_command_test.c - commands and preconditions: commands that wait for a key run in order on the staged value and leave as one
- * record (I4). Every test begins with a core that leads epoch 1, without a lease; commands: "+x" appends x, "=x" sets it, "del",
- * "none", "no" refuses.
+ * core_command_test.c - commands and preconditions: commands that wait for a key run in order on the staged value and
+ * leave as one record (I4). Every test begins with a core that leads epoch 1, without a lease; commands: "+x" appends
+ * x, "=x" sets it, "del", "none", "no" refuses.
  */
 #include "script_world.h"
 
@@ -134,7 +134,8 @@ static void a_conditional_command_that_fails_lets_the_next_run(void **state)
 static void plain_writes_are_never_merged(void **state)
 {
     struct script *s = *state;
-    struct ask *asks[] = { ask_command(s, "a", "+1"), ask_put(s, "a", "p"), ask_command(s, "a", "+2"), ask_put(s, "a", "q") };
+    struct ask *asks[] = { ask_command(s, "a", "+1"), ask_put(s, "a", "p"), ask_command(s, "a", "+2"),
+                           ask_put(s, "a", "q") };
 
     together(s, asks, 4);
     for (int i = 0; i < 4; i++)
@@ -187,7 +188,8 @@ static void a_delete_of_nothing_by_a_command_writes_nothing(void **state)
 static void a_full_log_puts_merged_commands_back_in_order_and_they_run_again(void **state)
 {
     struct script *s = *state;
-    struct ask *asks[] = { ask_command(s, "a", "+1"), ask_command(s, "a", "no"), ask_command(s, "a", "+2"), ask_put(s, "a", "p") };
+    struct ask *asks[] = { ask_command(s, "a", "+1"), ask_command(s, "a", "no"), ask_command(s, "a", "+2"),
+                           ask_put(s, "a", "p") };
 
     s->append_code = AFF_EAGAIN;
     together(s, asks, 4);

@@ -1,6 +1,6 @@
 /*
- * core_deadline_test.c - deadlines: not applied while that is certain, unknown once the record was handed over, and the truth later. Every
- * test begins with a core that leads epoch 1, without a lease.
+ * core_deadline_test.c - deadlines: not applied while that is certain, unknown once the record was handed over, and the
+ * truth later. Every test begins with a core that leads epoch 1, without a lease.
  */
 #include "script_world.h"
 
@@ -14,7 +14,8 @@ static struct ask *within(struct ask *a, int64_t ms)
 static void a_write_that_waits_for_its_key_is_not_applied(void **state)
 {
     struct script *s = *state;
-    struct ask *first = script_put(s, "a", "1"), *late = within(ask_put(s, "a", "2"), 100), *next = script_put(s, "a", "3");
+    struct ask *first = script_put(s, "a", "1"), *late = within(ask_put(s, "a", "2"), 100),
+               *next = script_put(s, "a", "3");
 
     script_after(s, 99);
     expect_waiting(late);
@@ -118,7 +119,8 @@ static void an_unknown_write_keeps_its_id_until_it_is_settled(void **state)
 static void of_merged_commands_each_has_its_own_deadline(void **state)
 {
     struct script *s = *state;
-    struct ask *hurried = ask_command(s, "a", "+1"), *refused = ask_command(s, "a", "no"), *patient = ask_command(s, "a", "+2");
+    struct ask *hurried = ask_command(s, "a", "+1"), *refused = ask_command(s, "a", "no"),
+               *patient = ask_command(s, "a", "+2");
 
     ask_deadline(hurried, 100);
     ask_deadline(refused, 100);

@@ -1,6 +1,7 @@
 /*
- * core_failure_test.c - a store that fails, and ends of every kind: nothing is ever silently behind its log, each request gets one
- * answer and one release (I10; the script counts them). Every test begins with a core that leads epoch 1.
+ * core_failure_test.c - a store that fails, and ends of every kind: nothing is ever silently behind its log, each
+ * request gets one answer and one release (I10; the script counts them). Every test begins with a core that leads epoch
+ * 1.
  */
 #include "script_world.h"
 
@@ -36,7 +37,8 @@ static struct crowd crowd(struct script *s)
 static void all_are_answered(struct crowd c, int refused)
 {
     expect_answer(c.in_flight, AFF_EUNKNOWN, AFF_OUTCOME_UNKNOWN);
-    assert_int_equal(c.merged->op.result.outcome, AFF_OUTCOME_NOT_APPLIED); /* it wrote nothing, whatever became of the record */
+    assert_int_equal(c.merged->op.result.outcome,
+                     AFF_OUTCOME_NOT_APPLIED); /* it wrote nothing, whatever became of the record */
     expect_refused(c.queued, refused);
     expect_refused(c.conditional, refused);
     expect_refused(c.reading, refused);
@@ -147,7 +149,7 @@ static void a_store_that_fails_does_not_withdraw_a_claim_that_counts(void **stat
     struct script *s = *state;
 
     script_restart(s);
-    script_lead(s); /* epoch 2 */
+    script_lead(s);                                            /* epoch 2 */
     script_foreign_claim(s, script_stamp(1, 0, 101, 0), NULL); /* a late copy of the claim before */
     script_put(s, "a", "one");
     script_ack(s);

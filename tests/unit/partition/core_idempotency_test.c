@@ -1,6 +1,7 @@
 /*
- * core_idempotency_test.c - a repeat of a request with the same id gets the first answer, for as long as the compaction lag by the
- * log's time. Every test begins with a core that leads epoch 1, without a lease; the compaction lag is an hour.
+ * core_idempotency_test.c - a repeat of a request with the same id gets the first answer, for as long as the compaction
+ * lag by the log's time. Every test begins with a core that leads epoch 1, without a lease; the compaction lag is an
+ * hour.
  */
 #include "script_world.h"
 

@@ -1,6 +1,6 @@
 /*
- * core_read_test.c - strict reads (I5): a lease, or a record that was handed over after the read came. Refusals are reads too. Every
- * test begins with a core that leads epoch 1, without a lease.
+ * core_read_test.c - strict reads (I5): a lease, or a record that was handed over after the read came. Refusals are
+ * reads too. Every test begins with a core that leads epoch 1, without a lease.
  */
 #include "script_world.h"
 

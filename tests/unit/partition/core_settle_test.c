@@ -1,6 +1,7 @@
 /*
- * core_settle_test.c - outcomes that the log does not tell: nothing more is produced, a CLAIM with the minor epoch raised, everything
- * below it read; then each write in doubt was found or is void for ever (I10). Every test begins with a core that leads epoch 1.
+ * core_settle_test.c - outcomes that the log does not tell: nothing more is produced, a CLAIM with the minor epoch
+ * raised, everything below it read; then each write in doubt was found or is void for ever (I10). Every test begins
+ * with a core that leads epoch 1.
  */
 #include "script_world.h"
 
@@ -122,8 +123,8 @@ static void a_settlement_that_fails_is_begun_again(void **state)
     struct ask *put = script_put(s, "a", "one");
 
     script_report_as(s, AFF_EUNKNOWN, -1);
-    script_land(s);                        /* the record, which nobody knows of yet */
-    script_land(s);                        /* the claim; its report says nothing either */
+    script_land(s); /* the record, which nobody knows of yet */
+    script_land(s); /* the claim; its report says nothing either */
     script_report_as(s, AFF_EUNKNOWN, -1);
     script_after(s, 1000);
     assert_int_equal(aff_epoch_minor(script_last_sent(s)->entry.stamp.epoch), 2);

@@ -1,6 +1,7 @@
 /*
- * core_upkeep_test.c - what a master does without being asked: keys that expire, masterships that are forgotten. Repairs and idle
- * barriers are in core_write_test.c. Every test begins with a core that leads epoch 1, without a lease.
+ * core_upkeep_test.c - what a master does without being asked: keys that expire, masterships that are forgotten.
+ * Repairs and idle barriers are in core_write_test.c. Every test begins with a core that leads epoch 1, without a
+ * lease.
  */
 #include "script_world.h"
 
@@ -198,7 +199,8 @@ static void a_mastership_is_forgotten_when_its_successor_is_older_than_tombstone
     assert_int_equal(aff_core_outcome(s->core, old), AFF_OUTCOME_NONE);
     assert_int_equal(s->committed[AFF_TABLE_EPOCHS].count, 0);
     script_after(s, 120 * 1000);
-    assert_int_equal(aff_core_outcome(s->core, s->standing.own), AFF_OUTCOME_COMMITTED); /* its own is never forgotten */
+    assert_int_equal(aff_core_outcome(s->core, s->standing.own),
+                     AFF_OUTCOME_COMMITTED); /* its own is never forgotten */
 }
 
 static void a_standby_withdraws_nothing(void **state)

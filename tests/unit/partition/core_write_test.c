@@ -1,6 +1,6 @@
 /*
- * core_write_test.c - one record per write: contiguous, or a gap that is read (I3, I4, I6); what the log may refuse. Every test
- * begins with a core that leads epoch 1; its CLAIM stands at offset 0.
+ * core_write_test.c - one record per write: contiguous, or a gap that is read (I3, I4, I6); what the log may refuse.
+ * Every test begins with a core that leads epoch 1; its CLAIM stands at offset 0.
  */
 #include "script_world.h"
 
@@ -543,7 +543,8 @@ int main(void)
         LEADING(one_record_of_a_key_is_in_flight_and_the_next_write_waits_for_it),
         LEADING(an_empty_value_is_a_value),
         LEADING(no_more_than_the_window_is_in_flight),
-        LEADING(a_gap_with_a_zombies_record_makes_its_key_dirty_the_write_is_acknowledged_and_the_repair_keeps_the_version),
+        LEADING(
+            a_gap_with_a_zombies_record_makes_its_key_dirty_the_write_is_acknowledged_and_the_repair_keeps_the_version),
         LEADING(a_zombies_record_on_a_key_that_never_was_is_repaired_by_a_tombstone),
         LEADING(a_zombies_record_on_the_key_that_is_being_written_needs_no_repair),
         LEADING(a_dirty_key_whose_next_write_waits_is_repaired_by_that_write),

@@ -1,8 +1,9 @@
 /*
- * script_store.c - the state of the scripted partition: tables in memory, one transaction, and functions that fail on demand.
+ * script_store.c - the state of the scripted partition: tables in memory, one transaction, and functions that fail on
+ * demand.
  *
- * A view that is handed out is a copy that is freed with the next change or commit, so that a sanitizer finds whoever looks at it
- * later.
+ * A view that is handed out is a copy that is freed with the next change or commit, so that a sanitizer finds whoever
+ * looks at it later.
  */
 #include "script_store.h"
 
@@ -201,7 +202,8 @@ static int store_del(struct aff_world_store *w, aff_bytes key)
 }
 
 /* In order of expiry, then of key, as the real store walks. */
-static int store_expired(struct aff_world_store *w, int64_t now_ms, struct aff_expiry_cursor *c, struct aff_version *ret)
+static int store_expired(struct aff_world_store *w, int64_t now_ms, struct aff_expiry_cursor *c,
+                         struct aff_version *ret)
 {
     struct script *s = script_of(w);
     const struct script_table *t = &s->tables[SCRIPT_TABLE_VALUES];
@@ -217,9 +219,9 @@ static int store_expired(struct aff_world_store *w, int64_t now_ms, struct aff_e
         memcpy(&version, t->pairs[i].value, sizeof version);
         if (version.expires_ms == AFF_NO_TIME || version.expires_ms > now_ms)
             continue;
-        if (c->started && (version.expires_ms < c->expires_ms ||
-                           (version.expires_ms == c->expires_ms &&
-                            aff_bytes_compare(key, aff_bytes_of(c->key, c->key_len)) <= 0)))
+        if (c->started &&
+            (version.expires_ms < c->expires_ms ||
+             (version.expires_ms == c->expires_ms && aff_bytes_compare(key, aff_bytes_of(c->key, c->key_len)) <= 0)))
             continue;
         if (best && version.expires_ms >= best_version.expires_ms)
             continue;

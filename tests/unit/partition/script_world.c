@@ -5,7 +5,6 @@
 
 #include "script_store.h"
 
-
 enum { PASSES_MAX = 100, TICKS_MAX = 100000, FIRST_NONCE = 101 };
 
 /* ---- the world as the core sees it: log ---- */
@@ -32,7 +31,8 @@ static struct script_entry entry_of(const struct aff_record *rec)
     aff_buf_init(&header);
     if (rec->kind != AFF_KIND_FOREIGN)
         assert_true(aff_record_encode(rec, &header));
-    at = e.owned = malloc(rec->key.len + rec->value.len + header.len + rec->content_type.len + rec->traceparent.len + 1);
+    at = e.owned = malloc(rec->key.len + rec->value.len + header.len + rec->content_type.len + rec->traceparent.len +
+                          1);
     e.view.key = keep(&at, rec->key);
     e.view.value = keep(&at, rec->value);
     if (rec->kind != AFF_KIND_FOREIGN)
@@ -728,7 +728,7 @@ void expect_role_at(struct script *s, enum aff_role expected, const char *file, 
     if (standing.role == expected && s->standing.role == expected)
         return;
     print_error("the core is %s (%s), its host was told %s, expected %s\n", names[standing.role],
-                   standing.failure ? standing.failure : "", names[s->standing.role], names[expected]);
+                standing.failure ? standing.failure : "", names[s->standing.role], names[expected]);
     _fail(file, line);
 }
 
@@ -739,9 +739,8 @@ void expect_answer_at(struct ask *a, int done, int code, enum aff_outcome outcom
 
     if (a->done == done && (!done || (r->code == code && r->outcome == outcome)))
         return;
-    print_error("%.*s: %d answers, %s, outcome %s; expected %d, %s, %s\n", (int)a->op.key.len,
-                   a->key ? a->key : "", a->done, aff_error_name(r->code), names[r->outcome], done,
-                   aff_error_name(code), names[outcome]);
+    print_error("%.*s: %d answers, %s, outcome %s; expected %d, %s, %s\n", (int)a->op.key.len, a->key ? a->key : "",
+                a->done, aff_error_name(r->code), names[r->outcome], done, aff_error_name(code), names[outcome]);
     _fail(file, line);
 }
 
@@ -751,7 +750,7 @@ void expect_committed_at(struct ask *a, int64_t offset, const char *file, int li
     if (a->op.result.versioned && a->op.result.version.offset == offset)
         return;
     print_error("committed at %lld (versioned: %d), expected %lld\n", (long long)a->op.result.version.offset,
-                   a->op.result.versioned, (long long)offset);
+                a->op.result.versioned, (long long)offset);
     _fail(file, line);
 }
 

@@ -1,12 +1,14 @@
 /*
  * script_world.h - a world for the core that the test plays by hand: a small fake of partition/world.h.
  *
- * The log. What the core appends is "handed over", and nothing more, until the test says where it lands, what is reported, what
- * others write in between and what a read brings. The store is in memory, with one transaction; views that it hands out die
- * with the next change, as LMDB's do. The clock stands until it is moved. Coordinator and host write down what they are told.
+ * The log. What the core appends is "handed over", and nothing more, until the test says where it lands, what is
+ * reported, what others write in between and what a read brings. The store is in memory, with one transaction; views
+ * that it hands out die with the next change, as LMDB's do. The clock stands until it is moved. Coordinator and host
+ * write down what they are told.
  *
- * Every function that brings the core an event ends the pass (aff_core_flush), as the loop does; a flush that asks for another
- * round for ever fails the test. So does an answer that leaves before its commit, a second answer, one that never comes.
+ * Every function that brings the core an event ends the pass (aff_core_flush), as the loop does; a flush that asks for
+ * another round for ever fails the test. So does an answer that leaves before its commit, a second answer, one that
+ * never comes.
  */
 #ifndef AFF_TESTS_SCRIPT_WORLD_H
 #define AFF_TESTS_SCRIPT_WORLD_H
@@ -57,7 +59,17 @@ struct script_table {
 enum { SCRIPT_TABLE_VALUES = AFF_TABLES, SCRIPT_TABLE_META, SCRIPT_TABLES };
 
 /* The function of the store that fails next, and how. */
-enum script_fault { STORE_GET, STORE_PUT, STORE_TABLE, STORE_COMMIT, STORE_ROOM, STORE_WIPE, STORE_EXPIRED, STORE_META, STORE_FAULTS };
+enum script_fault {
+    STORE_GET,
+    STORE_PUT,
+    STORE_TABLE,
+    STORE_COMMIT,
+    STORE_ROOM,
+    STORE_WIPE,
+    STORE_EXPIRED,
+    STORE_META,
+    STORE_FAULTS
+};
 
 /* ---- requests ---- */
 
@@ -70,7 +82,7 @@ struct ask {
     char *key, *value;
     char staged[64], reply[64];
     char replied[64], replied_type[64]; /* as it was when the answer came */
-    const char *verb; /* command: "+x" appends x, "=x" sets, "del", "none", "no" refuses */
+    const char *verb;                   /* command: "+x" appends x, "=x" sets, "del", "none", "no" refuses */
     int runs;
     char seen[64]; /* the value that the command ran on, "-": none */
     struct aff_etag etag;
@@ -93,9 +105,9 @@ struct script {
     int64_t end, start;
     struct script_sent *sent;
     size_t sent_count, settled, reported; /* below `settled` all landed or were dropped; below `reported` none waits */
-    unsigned producer;    /* raised by each reset */
-    int append_code;      /* what append returns instead of taking the record */
-    int64_t log_time_ms;  /* of the next record; INT64_MIN: the clock's */
+    unsigned producer;                    /* raised by each reset */
+    int append_code;                      /* what append returns instead of taking the record */
+    int64_t log_time_ms;                  /* of the next record; INT64_MIN: the clock's */
     int64_t keep_from;
     bool read_open, read_wait;
     int64_t read_from;
@@ -125,13 +137,14 @@ struct script {
 struct script *script_new(void);
 void script_free(struct script *s); /* frees the core too; checks that each request got one answer and one release */
 
-/* cmocka fixtures: a script whose core is started and follows an empty log; one that leads epoch 1 (its CLAIM is at 0). */
+/* cmocka fixtures: a script whose core is started and follows an empty log; one that leads epoch 1 (its CLAIM is
+ * at 0). */
 int script_setup(void **state);
 int script_setup_leading(void **state);
 int script_teardown(void **state);
 
 void script_start(struct script *s); /* makes the core when there is none */
-void script_lead(struct script *s); /* the coordinator wants it, grants what is asked, the CLAIM lands and is read */
+void script_lead(struct script *s);  /* the coordinator wants it, grants what is asked, the CLAIM lands and is read */
 void script_grant(struct script *s, uint32_t major);
 void script_resign(struct script *s);
 /* The process ends without a word and starts anew on what was committed, with another nonce. */
@@ -142,23 +155,24 @@ void script_after(struct script *s, int64_t ms); /* time passes; the core is tic
 
 /* ---- the log, by hand ---- */
 
-int64_t script_land(struct script *s);              /* the oldest record handed over is in the log now: its offset */
-int64_t script_land_again(struct script *s);        /* a second copy of the one that landed last */
-void script_drop(struct script *s);                 /* the oldest record handed over never lands */
-void script_report(struct script *s);               /* the oldest that landed and was not reported is reported */
+int64_t script_land(struct script *s);       /* the oldest record handed over is in the log now: its offset */
+int64_t script_land_again(struct script *s); /* a second copy of the one that landed last */
+void script_drop(struct script *s);          /* the oldest record handed over never lands */
+void script_report(struct script *s);        /* the oldest that landed and was not reported is reported */
 void script_report_as(struct script *s, int status, int64_t offset); /* the oldest not reported is reported like this */
-void script_ack(struct script *s);                  /* lands and is reported */
-void script_ack_all(struct script *s);              /* all of them, and what the core appends thereupon */
-size_t script_handed_over(const struct script *s);  /* how many have neither landed nor been dropped */
+void script_ack(struct script *s);                                   /* lands and is reported */
+void script_ack_all(struct script *s);             /* all of them, and what the core appends thereupon */
+size_t script_handed_over(const struct script *s); /* how many have neither landed nor been dropped */
 struct script_sent *script_last_sent(struct script *s);
-int64_t script_foreign(struct script *s, enum aff_kind kind, struct aff_stamp stamp, const char *key, const char *value);
+int64_t script_foreign(struct script *s, enum aff_kind kind, struct aff_stamp stamp, const char *key,
+                       const char *value);
 int64_t script_foreign_record(struct script *s, const struct aff_record *rec);
 /* `identity`: 16 letters; NULL: the one that this log has. */
 int64_t script_foreign_claim(struct script *s, struct aff_stamp stamp, const char *identity);
 void script_compact(struct script *s, int64_t offset); /* compaction takes the record */
 void script_truncate(struct script *s, int64_t end);   /* what stood from there on is lost */
-void script_read(struct script *s);                 /* open reads are answered with all there is */
-void script_read_some(struct script *s, size_t most); /* the open read is answered with that many */
+void script_read(struct script *s);                    /* open reads are answered with all there is */
+void script_read_some(struct script *s, size_t most);  /* the open read is answered with that many */
 void script_read_fails(struct script *s, int status);
 
 /* ---- requests ---- */
@@ -169,9 +183,9 @@ struct ask *ask_command(struct script *s, const char *key, const char *verb);
 struct ask *ask_barrier(struct script *s);
 void ask_id(struct ask *a, const char *id, const char *request);
 void ask_deadline(struct ask *a, int64_t ms);
-void ask_if_match(struct ask *a, int64_t offset); /* of a version of this log */
-void script_submit(struct script *s, struct ask *a); /* and the pass ends */
-void script_submit_quietly(struct script *s, struct ask *a); /* the pass goes on */
+void ask_if_match(struct ask *a, int64_t offset);                             /* of a version of this log */
+void script_submit(struct script *s, struct ask *a);                          /* and the pass ends */
+void script_submit_quietly(struct script *s, struct ask *a);                  /* the pass goes on */
 struct ask *script_put(struct script *s, const char *key, const char *value); /* asked and submitted */
 struct ask *script_delete(struct script *s, const char *key);
 struct ask *script_command(struct script *s, const char *key, const char *verb);
