@@ -60,14 +60,20 @@ bool aff_core_confirm(struct aff_core *core, struct aff_flight *f, int64_t offse
     return true;
 }
 
+/* Is it the own record right after the last valid one (I2)? Else it was passed over, and a copy of it is reported. */
+static bool follows(const struct aff_core *core, const struct aff_flight *f)
+{
+    return (aff_stamp_same_owner(core->cur, f->stamp) && f->stamp.seq == core->cur.seq + 1) || AFF_WEAK(core, DUP) ||
+           AFF_WEAK(core, CUT) || AFF_WEAK(core, ACK) || AFF_WEAK(core, SETTLE);
+}
+
 static void confirm_contiguous(struct aff_core *core, struct aff_flight *f)
 {
     struct aff_stamp stamp = f->stamp;
     int64_t offset = f->offset, time_ms = f->time_ms;
 
-    assert(offset == core->frontier || AFF_WEAK(core, ACK));                                             /* I3 */
-    assert((aff_stamp_same_owner(core->cur, core->own) && stamp.seq == core->cur.seq + 1) ||
-           AFF_WEAK(core, DUP) || AFF_WEAK(core, CUT) || AFF_WEAK(core, ACK) || AFF_WEAK(core, SETTLE)); /* I2 */
+    assert(offset == core->frontier || AFF_WEAK(core, ACK)); /* I3 */
+    assert(follows(core, f)); /* I2 */
     core->uncommitted++;
     if (!aff_core_confirm(core, f, offset, time_ms))
         return;
@@ -87,10 +93,10 @@ void aff_core_advance(struct aff_core *core)
 
         if (!f->reported)
             return;
-        if (f->offset == core->frontier || AFF_WEAK(core, ACK)) {
+        if ((f->offset == core->frontier && follows(core, f)) || AFF_WEAK(core, ACK)) {
             confirm_contiguous(core, f);
-        } else if (f->offset < core->frontier) {
-            aff_core_settle(core, "a report names an offset that was read and holds something else");
+        } else if (f->offset <= core->frontier) {
+            aff_core_settle(core, "a report names an offset that holds something else");
         } else {
             if (AFF_WEAK(core, ORDER)) {
                 aff_core_flight_record(f, &core->scratch);
