@@ -237,6 +237,7 @@ BRIEF = {
     "idempotency-reused",
     "outcome-unknown",
     "timed-out",
+    "draining",
 }
 
 
