@@ -224,7 +224,7 @@ static int64_t window_begin_ms(const struct aff_core *core)
 bool aff_core_idem_forget(struct aff_core *core)
 {
     struct aff_world_store *s = core->w.store;
-    unsigned char at[TIME_KEY_LEN];
+    unsigned char at[TIME_KEY_LEN] = { 0 };
     aff_bytes key, value, id = aff_bytes_of(at + 8, 16);
     int found = s->table_next(s, AFF_TABLE_IDEM_BY_TIME, aff_str(""), &key, &value);
 
