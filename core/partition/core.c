@@ -127,7 +127,6 @@ void aff_core_fail(struct aff_core *core, const char *format, ...)
     aff_log(core->w.logger, ERROR, "partition.failed", aff_f_str("keyspace", core->opts.keyspace),
             aff_f_int("partition", core->opts.index), aff_f_str("why", core->failure));
     core->reading = core->changed = false;
-    core->ticket++;
     core->retry_read_ns = core->retry_claim_ns = core->retry_append_ns = INT64_MAX;
     core->next_idle_ns = core->next_expiry_ns = core->next_prune_ns = INT64_MAX;
     aff_core_set_role(core, AFF_ROLE_FAILED);
@@ -175,7 +174,7 @@ static void step_down_when_idle(struct aff_core *core)
 {
     if (!core->resigning || core->flight_count > 0)
         return;
-    core->resigning = core->want_lead = false;
+    core->resigning = false;
     if (core->role == AFF_ROLE_MASTER || core->role == AFF_ROLE_CLAIMING || core->role == AFF_ROLE_SETTLING)
         aff_core_depose(core, core->own.epoch, "resigned");
 }

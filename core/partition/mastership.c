@@ -178,9 +178,7 @@ void aff_core_become_master(struct aff_core *core, bool valid, const unsigned ch
     assert(!valid || aff_stamp_same_owner(core->cur, core->own) || AFF_WEAK(core, CUT)); /* I2 */
     (void)valid;
     answer_doubts(core);
-    core->ticket++;
     core->reading = false;
-    core->retry_read_ns = INT64_MAX;
     if (identity_before && memcmp(identity_before, core->claim_identity, AFF_IDENTITY_LEN) != 0) {
         memcpy(core->claim_identity, identity_before, AFF_IDENTITY_LEN);
         aff_core_settle(core, "the claim carried another identity than the log's");

@@ -117,7 +117,7 @@ void aff_core_barrier(struct aff_core *core)
 
 void aff_core_plan_idle(struct aff_core *core)
 {
-    static const int64_t first[] = { 1, 10, 60 };
+    static const int64_t first[] = { 1, 10 - 1, 60 - 10 }; /* 1, 10 and 60 s after the claim */
     int64_t now = aff_core_now(core), wait = core->opts.compaction_lag_ms / 6 * AFF_NS_PER_MS;
 
     if (core->opts.heartbeat_ms > 0)
