@@ -124,6 +124,58 @@ static void without_the_claim_in_the_log_the_store_is_begun_anew(void **state)
     expect_stored(s, "a", "one");
 }
 
+static void with_nothing_left_behind_the_claim_the_store_is_begun_anew(void **state)
+{
+    struct script *s = *state;
+
+    script_truncate(s, 1);
+    stop(s);
+    script_compact(s, 0);
+    s->end++; /* the log is as long as it was, but empty */
+    s->entries[1] = (struct script_entry){ .gone = true };
+    start(s);
+    assert_int_equal(s->wipes, 1);
+    expect_stored(s, "a", NULL);
+}
+
+static void a_long_reading_is_committed_in_pieces(void **state)
+{
+    struct script *s = *state;
+    unsigned commits;
+    char key[16];
+
+    for (int i = 0; i < 25000; i++) {
+        snprintf(key, sizeof key, "k%d", i % 10);
+        script_foreign(s, AFF_KIND_DATA, script_stamp(1, 0, 101, (uint64_t)i + 2), key, "x");
+    }
+    stop(s);
+    script_make(s);
+    aff_core_start(s->core);
+    script_read_some(s, 1);
+    commits = s->commits;
+    script_read_some(s, 25000);
+    assert_int_equal(s->commits - commits, 3); /* 10,000 records at most each */
+    assert_int_equal(script_version(s, "k9"), 2 + 24999);
+}
+
+static void an_answer_to_an_older_read_is_not_heard(void **state)
+{
+    struct script *s = *state;
+    struct script_entry e;
+
+    script_resign(s);
+    script_foreign(s, AFF_KIND_DATA, script_stamp(2, 0, 7, 1), "b", "x");
+    e = s->entries[s->end - 1];
+    aff_record_decode(&e.view, &s->decoded);
+    assert_false(aff_core_record(s->core, s->read_ticket - 1, &s->decoded));
+    s->decoded.offset = 0;
+    assert_true(aff_core_record(s->core, s->read_ticket, &s->decoded)); /* applied long ago: passed over */
+    aff_core_read_done(s->core, s->read_ticket - 1, AFF_ECORRUPT, 0, 0, 0);
+    script_pass(s);
+    expect_stored(s, "b", NULL);
+    expect_role(s, AFF_ROLE_FOLLOWING);
+}
+
 static void with_another_identity_in_the_log_the_store_is_begun_anew(void **state)
 {
     struct script *s = *state;
@@ -295,6 +347,25 @@ static void reaching_the_end_of_a_silent_log_does_not_make_a_state_young(void **
     script_read(s);
     assert_int_equal(s->wipes, 1); /* its own claim is the first that tells how late it is */
     expect_stored(s, "a", NULL);
+}
+
+static void a_grant_that_comes_after_the_state_was_thrown_away_is_not_used(void **state)
+{
+    struct script *s = *state;
+
+    stop(s);
+    start(s);
+    aff_core_lead(s->core);
+    script_pass(s);
+    sleeps(s, 8 * DAY_MS);
+    script_foreign(s, AFF_KIND_FOREIGN, script_stamp(0, 0, 0, 0), "z", "y");
+    script_read_some(s, 1);
+    assert_int_equal(s->wipes, 1);
+    script_grant(s, 2); /* it was asked for with another state */
+    expect_role(s, AFF_ROLE_FOLLOWING);
+    script_read(s); /* the end is reached, and it asks again */
+    script_grant(s, 2);
+    expect_role(s, AFF_ROLE_CLAIMING);
 }
 
 static void a_standby_that_keeps_up_does_not_age(void **state)
@@ -536,7 +607,6 @@ static void tombstones_that_live_for_a_moment_only_do_not_keep_it_from_leading(v
     script_teardown(state);
     *state = s = script_new();
     s->opts.tombstone_retention_ms = 100; /* the least that may be configured */
-    s->opts.compaction_lag_ms = 100;
     script_start(s);
     script_lead(s);
     for (int i = 0; i < 200; i++) {
@@ -557,6 +627,9 @@ int main(void)
         LED(a_checkpoint_of_another_format_is_thrown_away_with_its_store),
         LED(a_store_that_was_never_complete_is_begun_anew),
         LED(without_the_claim_in_the_log_the_store_is_begun_anew),
+        LED(with_nothing_left_behind_the_claim_the_store_is_begun_anew),
+        LED(a_long_reading_is_committed_in_pieces),
+        LED(an_answer_to_an_older_read_is_not_heard),
         LED(with_another_identity_in_the_log_the_store_is_begun_anew),
         LED(with_another_claim_at_that_place_the_store_is_begun_anew),
         LED(a_log_that_is_shorter_than_the_store_stops_it),
@@ -568,6 +641,7 @@ int main(void)
         LED(a_state_that_is_younger_than_tombstones_live_is_resumed),
         LED(a_state_that_is_older_is_begun_anew_when_the_log_tells_so),
         LED(reaching_the_end_of_a_silent_log_does_not_make_a_state_young),
+        LED(a_grant_that_comes_after_the_state_was_thrown_away_is_not_used),
         LED(a_standby_that_keeps_up_does_not_age),
         LED(a_standby_that_stood_still_for_too_long_begins_anew),
         LED(a_master_that_stood_still_goes_on_since_nothing_of_others_counts_while_it_leads),

@@ -321,6 +321,56 @@ static void a_claim_tells_how_the_masterships_before_it_ended(void **state)
     assert_int_equal(end.last_seq, 2);
 }
 
+static void a_claim_tells_of_the_newest_when_there_were_too_many(void **state)
+{
+    struct script *s = *state;
+    struct aff_claim claim;
+
+    for (uint32_t major = 1; major <= AFF_CLAIM_EPOCHS_MAX + 3; major++)
+        script_foreign_claim(s, script_stamp(major, 0, 7, 0), other_log);
+    script_read(s);
+    wants_to_lead(s);
+    script_grant(s, AFF_CLAIM_EPOCHS_MAX + 4);
+    assert_true(aff_claim_decode(script_last_sent(s)->entry.view.value, &claim));
+    assert_int_equal(claim.epoch_count, AFF_CLAIM_EPOCHS_MAX);
+    assert_int_equal(aff_epoch_major(aff_claim_epoch(&claim, 0).epoch), 3);
+    assert_int_equal(aff_epoch_major(aff_claim_epoch(&claim, AFF_CLAIM_EPOCHS_MAX - 1).epoch),
+                     AFF_CLAIM_EPOCHS_MAX + 2);
+}
+
+static void a_claim_whose_value_cannot_be_read_counts_all_the_same(void **state)
+{
+    struct script *s = *state; /* leads epoch 1 */
+    struct aff_record rec;
+    unsigned char identity[AFF_IDENTITY_LEN];
+
+    memcpy(identity, s->standing.identity, sizeof identity);
+    aff_record_init(&rec);
+    rec.kind = AFF_KIND_CLAIM;
+    rec.stamp = script_stamp(2, 0, 7, 0);
+    rec.key = aff_str("x");
+    rec.value = aff_str("of a release to come");
+    script_foreign_record(s, &rec);
+    script_put(s, "a", "one");
+    script_ack(s);
+    script_read(s);
+    expect_role(s, AFF_ROLE_FOLLOWING);
+    assert_memory_equal(s->standing.identity, identity, sizeof identity);
+}
+
+static void an_incarnation_without_a_nonce_draws_one(void **state)
+{
+    struct script *s;
+
+    script_teardown(state);
+    *state = s = script_new();
+    s->opts.nonce = 0;
+    s->drawn = 4710;
+    script_start(s);
+    script_lead(s);
+    assert_int_equal(s->standing.own.nonce, 4711);
+}
+
 static void deposed_by_a_newer_claim_it_answers_all_and_follows(void **state)
 {
     struct script *s = *state; /* leads epoch 1 */
@@ -436,6 +486,9 @@ int main(void)
         FOLLOWING(a_claim_that_the_log_keeps_refusing_is_repeated_with_a_pause),
         FOLLOWING(a_claim_of_unknown_outcome_is_followed_by_another),
         FOLLOWING(a_claim_tells_how_the_masterships_before_it_ended),
+        FOLLOWING(a_claim_tells_of_the_newest_when_there_were_too_many),
+        LEADING(a_claim_whose_value_cannot_be_read_counts_all_the_same),
+        FOLLOWING(an_incarnation_without_a_nonce_draws_one),
         LEADING(deposed_by_a_newer_claim_it_answers_all_and_follows),
         LEADING(what_stands_below_the_newer_claim_counts),
         LEADING(resigned_it_finishes_what_is_under_way_and_takes_nothing_new),

@@ -161,6 +161,35 @@ static void a_record_carries_no_more_than_its_ids_allow(void **state)
     expect_committed(asks[AFF_RECORD_IDEMS_MAX + 2], 2);
 }
 
+static int run_with_a_long_reply(struct aff_op *op, const struct aff_item *current, struct aff_staged *staged)
+{
+    static const char reply[10000];
+
+    (void)current;
+    op->result.reply = aff_bytes_of(reply, sizeof reply);
+    *staged = (struct aff_staged){ .what = AFF_STAGE_PUT,
+                                   .value = aff_str("v"),
+                                   .content_type = aff_str("text/plain") };
+    return 0;
+}
+
+static void a_record_carries_no_more_replies_than_fit(void **state)
+{
+    struct script *s = *state;
+    struct ask *asks[10];
+
+    for (int i = 0; i < 10; i++) {
+        asks[i] = ask_command(s, "a", "");
+        asks[i]->op.run = run_with_a_long_reply;
+    }
+    together(s, asks, 10);
+    script_ack(s);
+    expect_committed(asks[6], 1); /* 64 KiB, and the one that goes beyond */
+    expect_waiting(asks[7]);
+    script_ack(s);
+    expect_committed(asks[9], 2);
+}
+
 static void staged_and_taken_back_a_key_that_was_not_there_leaves_a_tombstone(void **state)
 {
     struct script *s = *state;
@@ -289,6 +318,7 @@ int main(void)
         LEADING(a_conditional_command_that_fails_lets_the_next_run),
         LEADING(plain_writes_are_never_merged),
         LEADING(a_record_carries_no_more_than_its_ids_allow),
+        LEADING(a_record_carries_no_more_replies_than_fit),
         LEADING(staged_and_taken_back_a_key_that_was_not_there_leaves_a_tombstone),
         LEADING(a_delete_of_nothing_by_a_command_writes_nothing),
         LEADING(a_full_log_puts_merged_commands_back_in_order_and_they_run_again),

@@ -85,6 +85,8 @@ static void a_store_that_does_not_commit_fails_the_core_and_what_was_not_answere
     script_ack_all(s);
     expect_role(s, AFF_ROLE_FAILED);
     expect_answer(c.in_flight, AFF_EUNKNOWN, AFF_OUTCOME_UNKNOWN);
+    assert_false(c.in_flight->op.result.versioned);
+    assert_true(c.in_flight->op.result.stamped);                /* by which it can be asked for */
     expect_answer(c.queued, AFF_EUNKNOWN, AFF_OUTCOME_UNKNOWN); /* its turn had come in the same pass */
     expect_refused(c.conditional, AFF_ENOMASTER);
     script_restart(s);
@@ -252,6 +254,7 @@ static void a_replay_that_rests_on_what_was_not_committed_is_unknown_not_void(vo
     s->faults[STORE_COMMIT] = AFF_EIO;
     script_pass(s);
     expect_answer(again, AFF_EUNKNOWN, AFF_OUTCOME_UNKNOWN);
+    assert_false(again->op.result.replayed || again->op.result.versioned);
 }
 
 static void damage_in_the_log_fails_the_core_with_the_place(void **state)

@@ -239,6 +239,22 @@ static void under_way_an_outcome_is_unknown_and_never_was_is_none(void **state)
     assert_int_equal(aff_core_outcome(s->core, put->op.result.stamp), AFF_OUTCOME_COMMITTED);
 }
 
+static void a_hole_is_remembered_over_a_restart(void **state)
+{
+    struct script *s = *state;
+
+    script_resign(s);
+    script_foreign(s, AFF_KIND_DATA, script_stamp(1, 0, 101, 1), "a", "1"); /* a late record of its own */
+    script_foreign(s, AFF_KIND_DATA, script_stamp(1, 0, 101, 2), "a", "2");
+    script_compact(s, 2);
+    script_read(s);
+    script_restart(s);
+    script_foreign_claim(s, script_stamp(2, 0, 7, 0), NULL);
+    script_read(s);
+    assert_int_equal(aff_core_outcome(s->core, script_stamp(1, 0, 101, 1)), AFF_OUTCOME_COMMITTED);
+    assert_int_equal(aff_core_outcome(s->core, script_stamp(1, 0, 101, 2)), AFF_OUTCOME_UNKNOWN);
+}
+
 static void behind_a_hole_the_end_of_a_mastership_is_not_exact_until_a_claim_tells_it(void **state)
 {
     struct script *s = *state;
@@ -294,6 +310,7 @@ int main(void)
         LEADING(where_compaction_was_at_work_a_doubt_stays_unknown),
         LEADING(failed_while_in_doubt_the_truth_is_known_to_the_next_one),
         LEADING(under_way_an_outcome_is_unknown_and_never_was_is_none),
+        LEADING(a_hole_is_remembered_over_a_restart),
         LEADING(behind_a_hole_the_end_of_a_mastership_is_not_exact_until_a_claim_tells_it),
     };
 

@@ -294,6 +294,44 @@ static void an_own_record_that_was_overtaken_by_its_own_successor_is_settled(voi
     expect_committed(first, 2);
 }
 
+static void a_void_record_on_a_key_that_cannot_be_ours_is_passed_over(void **state)
+{
+    struct script *s = *state;
+    struct aff_record rec;
+    char key[AFF_KEY_MAX + 1];
+    struct ask *put = script_put(s, "a", "one");
+
+    memset(key, 'x', sizeof key);
+    aff_record_init(&rec);
+    rec.kind = AFF_KIND_FOREIGN;
+    rec.key = aff_bytes_of(key, sizeof key);
+    rec.value = aff_str("y");
+    script_foreign_record(s, &rec);
+    rec.key = aff_str("");
+    script_foreign_record(s, &rec);
+    script_ack(s);
+    script_read(s);
+    expect_committed(put, 3);
+    assert_int_equal(script_handed_over(s), 0); /* nobody can ask for them: nothing to repair */
+}
+
+static void a_heartbeat_is_sent_as_often_as_told(void **state)
+{
+    struct script *s;
+
+    script_teardown(state);
+    *state = s = script_new();
+    s->opts.heartbeat_ms = 500;
+    script_start(s);
+    script_lead(s);
+    for (int i = 0; i < 10; i++) {
+        script_after(s, 500);
+        assert_int_equal(script_handed_over(s), 1);
+        script_ack(s);
+    }
+    assert_int_equal(script_last_sent(s)->entry.kind, AFF_KIND_BARRIER);
+}
+
 static void a_dirty_barrier_key_is_repaired_by_a_barrier(void **state)
 {
     struct script *s = *state;
@@ -374,6 +412,21 @@ static void an_idle_master_notices_a_zombies_late_record(void **state)
     assert_in_range(s->end, 4 + 2 + 11, 4 + 2 + 13);
 }
 
+static void idle_barriers_come_1_10_and_60_seconds_after_the_claim_and_then_each_sixth_of_the_lag(void **state)
+{
+    static const int64_t due_s[] = { 1, 10, 60, 660, 1260 };
+    struct script *s = *state;
+    int64_t now_s = 0;
+
+    for (size_t i = 0; i < sizeof due_s / sizeof *due_s; i++) {
+        script_after(s, (due_s[i] - now_s) * 1000 - 1);
+        assert_int_equal(script_handed_over(s), 0);
+        script_after(s, 1);
+        script_ack(s);
+        now_s = due_s[i];
+    }
+}
+
 static void a_barrier_that_the_log_did_not_take_is_not_forgotten(void **state)
 {
     struct script *s = *state;
@@ -419,6 +472,7 @@ static void a_log_without_space_is_507_and_nothing_is_left_of_the_write(void **s
     s->append_code = AFF_ENOSPACE;
     put = script_put(s, "a", "one");
     expect_refused(put, AFF_ENOSPACE);
+    assert_false(put->op.result.created || put->op.result.stamped);
     s->append_code = 0;
     put = script_put(s, "a", "two");
     assert_int_equal(script_last_sent(s)->entry.stamp.seq, 1); /* the number was not used up */
@@ -555,10 +609,13 @@ int main(void)
         LEADING(reports_that_come_while_a_gap_is_read_wait_for_it),
         LEADING(a_gap_that_cannot_be_read_is_read_again),
         LEADING(an_own_record_that_was_overtaken_by_its_own_successor_is_settled),
+        LEADING(a_void_record_on_a_key_that_cannot_be_ours_is_passed_over),
+        LEADING(a_heartbeat_is_sent_as_often_as_told),
         LEADING(a_dirty_barrier_key_is_repaired_by_a_barrier),
         LEADING(a_repair_keeps_type_and_lifetime_too),
         LEADING(compaction_is_kept_from_what_is_above_the_first_dirty_record),
         LEADING(an_idle_master_notices_a_zombies_late_record),
+        LEADING(idle_barriers_come_1_10_and_60_seconds_after_the_claim_and_then_each_sixth_of_the_lag),
         LEADING(a_barrier_that_the_log_did_not_take_is_not_forgotten),
         LEADING(an_answer_leaves_after_the_commit_and_one_commit_serves_a_pass),
         LEADING(a_log_without_space_is_507_and_nothing_is_left_of_the_write),

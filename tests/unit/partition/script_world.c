@@ -282,7 +282,10 @@ static int64_t stand(struct script *s, struct script_entry e)
         time_ms = s->entries[s->end - 1].view.time_ms;
     e.view.offset = s->end;
     e.view.time_ms = time_ms;
-    s->entries = realloc(s->entries, ((size_t)s->end + 1) * sizeof *s->entries);
+    if (s->end == s->room) {
+        s->room = s->room ? 2 * s->room : 16;
+        s->entries = realloc(s->entries, (size_t)s->room * sizeof *s->entries);
+    }
     s->entries[s->end] = e;
     return s->end++;
 }

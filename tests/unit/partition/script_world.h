@@ -102,7 +102,7 @@ struct script {
     uint64_t drawn; /* what entropy gave last */
 
     struct script_entry *entries; /* by offset */
-    int64_t end, start;
+    int64_t end, start, room;
     struct script_sent *sent;
     size_t sent_count, settled, reported; /* below `settled` all landed or were dropped; below `reported` none waits */
     unsigned producer;                    /* raised by each reset */
