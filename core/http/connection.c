@@ -35,6 +35,7 @@ enum {
     LAST_WORDS_MS = 1000, /* for the client to close after our last word, before we do */
     SAME_MOMENT_MS = 20,  /* the kernel's clock of arrivals is coarse */
     LOOK_AGAIN_MS = 10,   /* at a stream that has ended */
+    GARBLED_MS = 1000,    /* for libmicrohttpd to close what it could not read */
 };
 
 /* ---- deadlines ---- */
@@ -284,7 +285,7 @@ static bool must_linger(const struct aff_conn *conn)
     ssize_t peeked = recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (peeked == 0 || (peeked < 0 && errno != EAGAIN))
         return false; /* the client has closed, or the connection is broken */
-    return peeked > 0 || !conn->whole;
+    return peeked > 0 || !conn->whole || now_of(conn) - conn->http->garbled_at < GARBLED_MS * AFF_NS_PER_MS;
 }
 
 void aff_conn_closed(struct aff_conn *conn)

@@ -51,6 +51,7 @@ struct aff_http {
     unsigned progress;         /* counts what the daemon has to run again for */
     unsigned vain;             /* runs in a row that the daemon asked for, and in which nothing happened */
     unsigned waiting;          /* exchanges whose handler is called in each run */
+    int64_t garbled_at;        /* when libmicrohttpd answered last what was no request */
     struct aff_list conns;     /* struct aff_conn */
     struct aff_list heads;     /* those of them with half a head */
     struct aff_list lingering; /* those that libmicrohttpd has closed */

@@ -172,6 +172,9 @@ static void request_over(void *self, struct MHD_Connection *mhd, void **context,
  * libmicrohttpd 0.9.75 answers a Content-Length that is no number by itself, before any handler runs, and garbles it: the
  * head of its 400 goes out twice. It logs first, and at that moment the connection is one whose head is under way. When there is
  * only one such, we answer in its place; its own answer then meets a socket that is shut down.
+ *
+ * What is no request at all it answers itself, too, and closes. It does not tell whose that was, so for a moment every
+ * connection that it closes is read to its end.
  */
 static void logged(void *self, const char *format, va_list args)
 {
@@ -179,6 +182,8 @@ static void logged(void *self, const char *format, va_list args)
     (void)args;
     bool malformed = strncmp(format, "Failed to parse `Content-Length'", 32) == 0;
     bool too_large = strncmp(format, "Too large value of 'Content-Length'", 35) == 0;
+    if (strncmp(format, "Error processing request", 24) == 0)
+        http->garbled_at = aff_loop_now(http->opts.loop);
     if (!malformed && !too_large)
         return;
     aff_count(&http->stats.bad_framing);

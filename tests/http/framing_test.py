@@ -296,6 +296,16 @@ class Framing(Conversation):
                 rest = wire.rest()
                 self.assertTrue(not rest or re.match(rb"HTTP/1\.1 (400|408|414|431) ", rest), rest[:200])
 
+    def test_what_comes_behind_garbage_does_not_destroy_the_answer(self):
+        """On a kept connection, and in bytes that arrive when the server has closed already."""
+        for _ in range(5):
+            wire = self.wire().send(head(HOST))
+            self.assertEqual(wire.answer().body, b"1")
+            answer = wire.send(b"GEs/a HTTP/1.1\r\n\r\n").answer()
+            self.assertEqual((answer.status, answer.headers["connection"]), (400, "close"), answer)
+            wire.send(b"x" * 1000000)
+            wire.finish().ended()
+
     def test_every_byte_in_a_value_is_taken_or_refused(self):
         """Any byte but the ones that RFC 9110, 5.5 has in a value ends the connection with a 400."""
         for byte in range(256):
