@@ -73,7 +73,8 @@ static void add_version(struct aff_exchange *x, const struct aff_found *found, s
 static void answer_whole(struct aff_exchange *x, const struct aff_found *found, struct aff_etag tag, aff_bytes type)
 {
     struct aff_kept *place = aff_kept_place(x->http->kept, x->space, tag);
-    bool keep = found->item.value.len <= AFF_KEPT_VALUE_MAX && !x->http->draining;
+    /* flush() adds "Connection: close" to the answer of the last two, which must not stay on a kept one */
+    bool keep = found->item.value.len <= AFF_KEPT_VALUE_MAX && !x->http->draining && !x->guard.chunked;
     if (keep && aff_kept_is(place, x->space, tag)) {
         aff_answer_again(x, 200, place->response, found->item.value.len);
         return;
