@@ -77,8 +77,9 @@ static int show(aff_read *read)
     const json_t *value = aff_read_json(read);
     if (!value)
         return aff_read_fail(read, &nothing_here, "nothing under %zu bytes of key", key.len);
-    return aff_read_reply_json(read, 200, json_pack("{s:O?, s:s#}", "n", json_object_get(value, "n"), "key",
-                                                    (const char *)key.data, (int)key.len));
+    return aff_read_reply_json(
+        read, 200,
+        json_pack("{s:O?, s:s#}", "n", json_object_get(value, "n"), "key", (const char *)key.data, (int)key.len));
 }
 
 static int quiet(aff_read *read)
@@ -87,18 +88,18 @@ static int quiet(aff_read *read)
     return 0;
 }
 
-#define WRITES(name_) { .size = sizeof(aff_command), .name = #name_, .run = name_ }
-#define READS(name_) { .size = sizeof(aff_command), .name = #name_, .read = name_ }
+#define WRITES(name_)                                                                                                  \
+    {                                                                                                                  \
+        .size = sizeof(aff_command), .name = #name_, .run = name_                                                      \
+    }
+#define READS(name_)                                                                                                   \
+    {                                                                                                                  \
+        .size = sizeof(aff_command), .name = #name_, .read = name_                                                     \
+    }
 static const aff_command commands[] = {
-    WRITES(add),
-    WRITES(take),
-    WRITES(note),
-    WRITES(clear),
-    WRITES(fleeting),
-    { .size = sizeof(aff_command), .name = "keep", .run = keep, .accepts = "*" },
-    WRITES(code),
-    READS(show),
-    READS(quiet),
+    WRITES(add),     WRITES(take),     WRITES(note),
+    WRITES(clear),   WRITES(fleeting), { .size = sizeof(aff_command), .name = "keep", .run = keep, .accepts = "*" },
+    WRITES(code),    READS(show),      READS(quiet),
     AFF_COMMAND_END,
 };
 

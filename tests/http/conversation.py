@@ -1,7 +1,8 @@
-"""conversation - what the tests of this folder have in common: a server for a class of tests, and what is said of answers.
+"""conversation - what the tests of this folder have in common: a server for each class, and what is said of answers.
 
-Each test file is a program: `verbs_test.py AFFINITY [LIBRARY OR APPLICATION...]`, where AFFINITY is the built binary. A server
-that a test ran is ended by SIGTERM and must end with status 0, so that what a sanitizer finds at the end fails the test.
+Each test file is a program: `verbs_test.py AFFINITY [LIBRARY OR APPLICATION...]`, where AFFINITY is the built binary. A
+server that a test ran is ended by SIGTERM and must end with status 0, so that what a sanitizer finds at the end fails
+the test.
 """
 import contextlib
 import json
@@ -209,7 +210,8 @@ class Conversation(unittest.TestCase):
         """What happens inside commits no write."""
         before = total(metrics_of(self.client), "aff_partition_committed_total")
         yield
-        self.assertEqual(total(metrics_of(self.client), "aff_partition_committed_total"), before, "a write was committed")
+        after = total(metrics_of(self.client), "aff_partition_committed_total")
+        self.assertEqual(after, before, "a write was committed")
 
 
 class HeldConversation(Conversation):
@@ -238,6 +240,7 @@ BRIEF = {
     "outcome-unknown",
     "timed-out",
     "draining",
+    "no-space",
 }
 
 

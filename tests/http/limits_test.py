@@ -13,13 +13,19 @@ KIB = 1024
 class Slowness(Conversation):
     """What comes too slowly is told so, and closed. Nothing is measured: the test waits for the end that must come."""
 
-    sets = ["limits.head_timeout=300ms", "limits.idle_timeout=600ms", "limits.exchange_timeout=2s", "limits.body_min_rate=64KiB"]
+    sets = [
+        "limits.head_timeout=300ms",
+        "limits.idle_timeout=600ms",
+        "limits.exchange_timeout=2s",
+        "limits.body_min_rate=64KiB",
+    ]
 
     def count(self, what):
         return metrics_of(self.client)[f'aff_http_timeouts_total{{what="{what}"}}']
 
     def test_a_head_that_does_not_end_is_408(self):
-        for part in ("G", "GET /v1/notes/a", "GET /v1/notes/a HTTP/1.1\r\n", "GET /v1/notes/a HTTP/1.1\r\nHost: x\r\nX: y\r\n"):
+        whole = "GET /v1/notes/a HTTP/1.1\r\nHost: x\r\nX: y\r\n"
+        for part in (whole[:1], whole[:15], whole[:26], whole):
             with self.subTest(part=part):
                 before = self.count("head")
                 wire = self.wire().send(part)
@@ -30,11 +36,12 @@ class Slowness(Conversation):
                 self.assertEqual(self.count("head"), before + 1)
 
     def test_a_second_head_that_does_not_end_is_given_up_as_well(self):
-        for part, told in (("GET /v1", b"|HTTP/1.1 408 "), ("GET /v1/notes/a HTTP/1.1\r\nHost: x\r\n", b"HTTP/1.1 408 ")):
+        """Half a request line that came in the same moment as the last answer ends like silence."""
+        for part, told in (("GET /v1", b"^(|HTTP/1.1 408 )"), ("GET / HTTP/1.1\r\nHost: x\r\n", b"^HTTP/1.1 408 ")):
             with self.subTest(part=part):
                 wire = self.wire().request("GET", "/livez")
                 self.assertStatus(wire.answer(), 200)
-                self.assertRegex(wire.send(part).rest(), b"^(" + told + b")")
+                self.assertRegex(wire.send(part).rest(), told)
 
     def test_a_head_that_drips_is_408_however_long_it_drips(self):
         wire = self.wire().send("GET /v1/notes/a HTTP/1.1\r\nHost: x\r\nX: ")
@@ -85,7 +92,7 @@ class Slowness(Conversation):
         """Fast enough for the rate, and longer than head_timeout."""
         body = b"x" * (200 * KIB)
         wire, other = self.wire(), self.wire()
-        wire.send(f"PUT /v1/notes/steady HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n")
+        wire.send(f"PUT /v1/notes/steady HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n")
         wire.send(body[: 150 * KIB])
         other.ended()  # head_timeout has passed
         wire.send(body[150 * KIB :])
@@ -178,7 +185,7 @@ class Bodies(HeldConversation):
 
     def begin(self, path, length):
         wire = self.wire()
-        wire.send(f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n")
+        wire.send(f"PUT {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n")
         self.assertEqual(wire.answer(interim=True).status, 100)
         return wire
 

@@ -1,7 +1,7 @@
 """load_test - ten thousand requests over 64 connections, each answer compared with a model; seeded.
 
-A connection has keys of its own, so that the model of each key is exact, and asks for those of the others now and then. What
-is compared: the status, the bytes, the type and the version of every answer; in the end every key, and the counters.
+A connection has keys of its own, so that the model of each is exact, and asks for those of others now and then. What is
+compared: status, bytes, type and version of every answer; in the end every key, and the counters.
 """
 import asyncio
 import random
@@ -47,8 +47,8 @@ class Asker:
         return self.random.randbytes(size), content_type
 
     async def run(self):
-        steps = [self.put, self.put, self.get, self.get, self.head, self.delete, self.conditional_put, self.conditional_get]
-        steps += [self.refused_put, self.look_elsewhere, self.idempotent_put, self.repeat, self.create]
+        steps = [self.put, self.put, self.get, self.get, self.head, self.delete, self.create, self.refused_put]
+        steps += [self.conditional_put, self.conditional_get, self.look_elsewhere, self.idempotent_put, self.repeat]
         while self.count < REQUESTS:
             path = self.random.choice(list(self.values))
             await self.random.choice(steps)(path, self.values[path])
@@ -155,11 +155,12 @@ class Load(Conversation):
                 self.assertEqual(answer.body if answer.status == 200 else None, value.body, path)
         sent = sum(asker.count for asker in askers) + CONNECTIONS * KEYS
         metrics = metrics_of(self.client)
-        answered = sum(v for s, v in metrics.items() if s.startswith('aff_http_requests_total{route="/v1/{keyspace}/{key}"'))
+        counters = 'aff_http_requests_total{route="/v1/{keyspace}/{key}",'
+        answered = sum(value for series, value in metrics.items() if series.startswith(counters))
         self.assertEqual(answered, sent, "requests were lost or answered twice")
-        for family in ("aff_partition_in_flight", "aff_partition_queued", "aff_partition_dirty", "aff_http_bodies_bytes"):
-            self.assertEqual(total(metrics, family), 0, f"{family} at rest")
-        self.assertEqual(total(metrics, "aff_partition_unknown_total"), 0)
+        self.assertEqual(total(metrics, "aff_http_bodies_bytes"), 0, "room for bodies was not given back")
+        for name in ("in_flight", "queued", "dirty", "unknown_total"):
+            self.assertEqual(total(metrics, f"aff_partition_{name}"), 0, f"aff_partition_{name} at rest")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,8 @@ class Pages(Conversation):
         self.assertEqual((page["ready"], page["draining"], page["partitions"], page["serving"]), (True, False, 4, 4))
         self.assertNotIn("all", page)
         verbose = self.page("/readyz?verbose")["all"]
-        self.assertEqual(sorted((p["keyspace"], p["partition"]) for p in verbose), [("notes", 0), ("notes", 1), ("notes", 2), ("others", 0)])
+        named = sorted((p["keyspace"], p["partition"]) for p in verbose)
+        self.assertEqual(named, [("notes", 0), ("notes", 1), ("notes", 2), ("others", 0)])
         self.assertEqual({(p["role"], p["serves"]) for p in verbose}, {("master", True)})
         self.assertProblem(self.client.get("/readyz?vebrose"), "bad-request", detail="vebrose")
 

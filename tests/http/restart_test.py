@@ -70,7 +70,7 @@ class Restarts(Conversation):
                 answer = client.get(path)
                 found = answer.body if answer.status == 200 else None
                 if path in writer.doubtful:
-                    self.assertIn(found, (body, writer.doubtful[path]), f"{path} is neither the last nor the one before")
+                    self.assertIn(found, (body, writer.doubtful[path]), f"{path} is neither of the last two")
                 else:
                     self.assertEqual(found, body, f"{path} was acknowledged as {body}")
                     self.assertTrue(body is None or answer.etag == etag, f"{path} has another version")

@@ -67,7 +67,7 @@ class Wire:
     # ---- in ----
 
     def answer(self, method="GET", interim=False):
-        """One response. `method` says whether it may have a body. With `interim`, a 1xx is one; else it is passed over."""
+        """One response; `method` says whether it may have a body. With `interim` a 1xx counts, else it does not."""
         while True:
             status, headers = self._head()
             if status >= 200:
