@@ -288,16 +288,12 @@ static void describe(const struct scan *s, const unsigned char *start, struct af
 int aff_json_check(aff_bytes text, unsigned max_depth, struct aff_json_error *ret_error)
 {
     assert(max_depth >= 1 && max_depth <= AFF_JSON_DEPTH_MAX);
-    struct scan s; /* `objects` needs no initial value: enter() writes a bit before in_object() reads it */
-    s.at = text.data;
-    s.end = s.at + text.len;
-    s.expected = NULL;
-    s.depth = 0;
-    s.max_depth = max_depth;
+    const unsigned char *start = text.data;
+    struct scan s = { .at = start, .end = start + text.len, .max_depth = max_depth };
     if (check_text(&s))
         return 0;
     if (ret_error)
-        describe(&s, text.data, ret_error);
+        describe(&s, start, ret_error);
     return AFF_EJSON;
 }
 

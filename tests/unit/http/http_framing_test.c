@@ -437,6 +437,32 @@ static void a_body_that_is_too_long_is_413_before_it_is_read(void **state)
             "content-too-large", NULL);
 }
 
+/* Whoever still sends when the refusal comes is heard out, and not cut off by a reset, which can destroy what was sent before. */
+static void a_client_may_go_on_sending_after_its_refusal(void **state)
+{
+    (void)state;
+    static const char piece[10000];
+    char byte;
+    const char *const heads[] = {
+        "PUT /v1/notes/a HTTP/1.1\r\n" HOST "Content-Length: 2000000\r\n\r\n",
+        "PUT /v1/notes/a HTTP/1.1\r\n" HOST "Content-Length: 2000000\r\nContent-Length: 1\r\n\r\n",
+        "PUT /v1/notes/a HTTP/1.1\r\n" HOST "X\r\n\r\n",
+        "PUT /v1/notes/a HTTP/1.1\r\n" HOST "Content-Length: x\r\n\r\n",
+    };
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+        int fd = client_open(f);
+        client_say(fd, heads[i]);
+        client_read(fd, &r, false);
+        assert_true(r.status == 413 || r.status == 400);
+        for (int k = 0; k < 50; k++)
+            client_send(fd, piece, sizeof piece);
+        ssize_t got = recv(fd, &byte, 1, 0);
+        if (got != 0)
+            fail_msg("after refusal %zu the stream does not end in order", i);
+        client_close(fd);
+    }
+}
+
 static void chunks_that_become_too_long_are_413_in_their_middle(void **state)
 {
     (void)state;
@@ -543,6 +569,7 @@ int main(void)
         cmocka_unit_test(more_than_a_hundred_fields_are_431),
         cmocka_unit_test(a_crowded_head_is_answered_all_the_same),
         cmocka_unit_test(a_body_that_is_too_long_is_413_before_it_is_read),
+        cmocka_unit_test(a_client_may_go_on_sending_after_its_refusal),
         cmocka_unit_test(chunks_that_become_too_long_are_413_in_their_middle),
         cmocka_unit_test(a_value_at_the_limit_goes_in_and_comes_out),
         cmocka_unit_test(a_refused_request_with_a_short_body_keeps_the_connection),

@@ -58,6 +58,22 @@ static void a_slow_head_is_408(void **state)
     stop(f);
 }
 
+/* What comes after the 408 is not taken for the rest of the head. */
+static void a_head_that_goes_on_after_its_408_is_not_taken(void **state)
+{
+    (void)state;
+    struct fixture *f = start(short_heads());
+    int fd = client_open(f);
+    client_say(fd, "PUT /v1/notes/slow HTTP/1.1\r\n" HOST);
+    client_read(fd, &r, false);
+    assert_problem(&r, 408, "request-timeout", "head");
+    client_say(fd, "Content-Length: 1\r\n\r\n1");
+    assert_true(client_at_end(fd));
+    assert_int_equal(fixture_calls(f), 0);
+    client_close(fd);
+    stop(f);
+}
+
 static void a_slow_head_on_a_kept_connection_is_408_too(void **state)
 {
     (void)state;
@@ -375,6 +391,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_slow_head_is_408),
+        cmocka_unit_test(a_head_that_goes_on_after_its_408_is_not_taken),
         cmocka_unit_test(a_slow_head_on_a_kept_connection_is_408_too),
         cmocka_unit_test(a_connection_without_a_request_is_closed_without_a_word),
         cmocka_unit_test(a_kept_connection_may_be_silent_for_longer_than_a_head),
