@@ -482,6 +482,8 @@ void sim_node_end(struct sim_node *n)
     n->dying = n->sim->violated; /* then nobody asks any more */
     if (n->core)
         go_down(n, "ends");
+    drop_all(&n->inbox); /* of one that was down already */
+    drop_all(&n->under_way);
 }
 
 struct sim_node *sim_node_free(struct sim_node *n)
