@@ -261,6 +261,7 @@ void aff_port_call(struct aff_port *port, const struct aff_space *space, struct 
 {
     struct fake_router *fake = fake_of(port);
     assert(aff_loop_here(fake->loop) && space);
+    (void)space;
     aff_list_init(&call->op.link);
     if (call->op.kind == AFF_OP_BARRIER)
         fake->barriers++;
