@@ -10,7 +10,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { REPAIR_PATIENCE_S = 90, ANSWER_PATIENCE_S = 45 };
+enum { REPAIR_PATIENCE_S = 90, ANSWER_PATIENCE_S = 45, EXPIRY_PATIENCE_S = 30 };
 
 /* ---- what a node appends ---- */
 
@@ -204,6 +204,29 @@ static void check_repairs(struct sim *sim)
     }
 }
 
+/* With such a master, what has expired by its clock goes. */
+static void check_expired(struct sim *sim)
+{
+    const struct sim_node *n = true_master(sim);
+    int64_t since, patience_ns = EXPIRY_PATIENCE_S * SIM_S;
+
+    if (!n)
+        return;
+    since = later(later(n->healthy_since_ns, n->leads_since_ns),
+                  later(sim->faults->log_trouble_until_ns, n->wall_set_ns));
+    for (int k = 0; k < sim_client_keys(sim); k++) {
+        const struct sim_key *key = &sim->truth->keys[k];
+        const struct sim_state *s = &key->states[key->count - 1];
+
+        if (s->exists && s->item.version.expires_ms != AFF_NO_TIME &&
+            s->item.version.expires_ms + EXPIRY_PATIENCE_S * 1000 < sim_node_wall_ms(n) &&
+            sim->now_ns - later(since, s->entry->landed_ns) > patience_ns)
+            sim_violation(sim, "expiry", "%s has expired %.0f s ago by the clock of n%d, which leads",
+                          sim_key_name(sim, k), (double)(sim_node_wall_ms(n) - s->item.version.expires_ms) / 1000.0,
+                          n->index);
+    }
+}
+
 /* Whoever asks a node that nothing hinders is answered. */
 static void check_answers(struct sim *sim)
 {
@@ -225,6 +248,7 @@ static void check_answers(struct sim *sim)
 void sim_check_progress(struct sim *sim)
 {
     check_repairs(sim);
+    check_expired(sim);
     check_answers(sim);
 }
 

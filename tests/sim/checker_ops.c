@@ -238,6 +238,14 @@ static void check_refusal(struct sim_node *n, struct sim_attempt *a, const struc
 
 /* ---- answers about a write ---- */
 
+/* The HTTP status that the result stands for; a command chooses its own. */
+static int expected_status(const struct sim_attempt *a)
+{
+    if (a->call == SIM_DELETE)
+        return 204;
+    return a->call == SIM_PUT && a->result.created ? 201 : 200;
+}
+
 static void check_committed(struct sim *sim, struct sim_attempt *a)
 {
     struct sim_key *key = key_of(a);
@@ -260,6 +268,8 @@ static void check_committed(struct sim *sim, struct sim_attempt *a)
                       a->result.version.offset, a->valid_offset);
     if (a->call == SIM_PUT && a->result.created == key->states[state - 1].exists)
         sim_violation(sim, "I4", "attempt #%" PRIu32 " was told wrongly whether it created its key", a->id);
+    if (a->result.status != expected_status(a))
+        sim_violation(sim, "I4", "attempt #%" PRIu32 " got the status %u", a->id, a->result.status);
     know(key, state);
 }
 

@@ -69,6 +69,7 @@ static void set_clock(struct sim_faults *f)
 {
     struct sim_node *n = f->sim->nodes[sim_below(chance_of(f), (uint64_t)f->sim->profile.nodes)];
 
+    n->wall_set_ns = f->sim->now_ns;
     n->wall_off_ms += sim_between(chance_of(f), -1, 1) * sim_spread(chance_of(f), 1000, 7200000);
     sim_count(f->sim->coverage, SIM_CLOCK_JUMPS);
     sim_trace_line(f->sim, "n%d: its wall clock is set, now %+.3f s", n->index, (double)n->wall_off_ms / 1000.0);

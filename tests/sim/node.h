@@ -41,6 +41,7 @@ struct sim_node {
     struct aff_logger logger;
     int64_t asleep_ns; /* the monotonic clock is so much behind the others */
     int64_t wall_off_ms;
+    int64_t wall_set_ns; /* when that was changed last */
 
     /* what is known of it */
     struct aff_standing standing;
