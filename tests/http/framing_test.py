@@ -13,6 +13,7 @@ def head(*lines, method="GET", target="/v1/notes/a", version="HTTP/1.1"):
 
 
 HOST = b"Host: x"
+LAST = b"X-Last: z"  # a good field behind a bad one
 
 # What another server may take for a request, or for two, and is none for us.
 BODIES = {
@@ -216,10 +217,11 @@ class Framing(Conversation):
 
     def test_a_body_whose_length_is_in_doubt(self):
         for name, lines in BODIES.items():
-            for method in ("PUT", "GET"):
-                with self.subTest(name, method=method):
+            for method, more in (("PUT", []), ("PUT", [LAST]), ("GET", [])):
+                with self.subTest(name, method=method, more=more):
                     smuggled = self.next_turn()
-                    self.assertRefused(head(HOST, *lines, method=method, target=self.first) + b"0\r\n\r\n" + smuggled)
+                    first = head(HOST, *lines, *more, method=method, target=self.first)
+                    self.assertRefused(first + b"0\r\n\r\n" + smuggled)
 
     def test_a_length_that_no_number_holds_is_too_large(self):
         for length in (2**64, 2**64 + 5, 2**63, 10**60):
@@ -243,6 +245,9 @@ class Framing(Conversation):
         for name, first in HEADS.items():
             with self.subTest(name):
                 self.assertRefused(first + self.next_turn(), bare=name in BARE)
+            if first.endswith(b"\r\n\r\n"):
+                with self.subTest(name, more=LAST):
+                    self.assertRefused(first[:-2] + LAST + b"\r\n\r\n" + self.next_turn(), bare=name in BARE)
 
     def test_a_head_that_is_none_behind_a_good_request(self):
         for name in ("a folded field", "a NUL in a value", "two Hosts", "a space before the colon"):

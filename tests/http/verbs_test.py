@@ -105,6 +105,14 @@ class WriteAndRead(Conversation):
             self.assertAbsent("/v1/one/k", client=client)
             self.assertValue("/v1/two/k", b"2", client=client)
 
+    def test_a_read_sees_the_present_version_however_often_it_changes(self):
+        """With many partitions the server has only a few places to keep what it sent for the versions of one."""
+        with self.serving(keyspaces={"many": {"partitions": 64}}) as server:
+            client = server.client()
+            for i in range(200):
+                etag = client.put("/v1/many/k", b"%d" % i).etag
+                self.assertEqual(self.assertValue("/v1/many/k", b"%d" % i, client=client).etag, etag)
+
     def test_a_read_after_a_write_sees_it_from_any_connection(self):
         clients = [self.server.client() for _ in range(8)]
         for i in range(200):
