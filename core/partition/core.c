@@ -77,10 +77,15 @@ void aff_core_standing(const struct aff_core *core, struct aff_standing *ret)
         .dirty = core->dirty,
         .in_flight = core->flight_count,
         .queued = core->queued,
-        .serves = core->role == AFF_ROLE_MASTER || core->role == AFF_ROLE_SETTLING,
+        .serves = core->serves,
         .failure = core->role == AFF_ROLE_FAILED ? core->failure : NULL,
     };
     memcpy(ret->identity, core->identity, sizeof ret->identity);
+}
+
+static bool is_leading(const struct aff_core *core)
+{
+    return core->role == AFF_ROLE_MASTER || core->role == AFF_ROLE_SETTLING;
 }
 
 void aff_core_publish(struct aff_core *core)
@@ -110,6 +115,16 @@ void aff_core_set_role(struct aff_core *core, enum aff_role role)
     if (core->role == AFF_ROLE_MASTER)
         core->mark_offset = -1; /* a master's is for its own next record alone (checkpoint.c) */
     core->role = role;
+    core->serves = core->serves && is_leading(core);
+    aff_core_publish(core);
+}
+
+/* What a new master has applied is committed: from now on other loops may answer reads from their snapshots (I5). */
+static void begin_to_serve(struct aff_core *core)
+{
+    if (core->serves || core->role != AFF_ROLE_MASTER)
+        return;
+    core->serves = true;
     aff_core_publish(core);
 }
 
@@ -196,6 +211,8 @@ bool aff_core_flush(struct aff_core *core)
     committed = aff_core_commit(core);
     if (had_changes && committed)
         tell_compaction(core);
+    if (committed)
+        begin_to_serve(core);
     aff_core_answers_out(core, committed);
     return core->changed || !aff_list_empty(&core->answers) || may_start(core);
 }

@@ -109,6 +109,7 @@ struct aff_core {
     unsigned idle_step;
     int64_t next_expiry_ns, next_prune_ns;
 
+    bool serves;            /* master, and what that stands on is committed: snapshots show it (I5) */
     bool changed;           /* the store has uncommitted changes */
     unsigned uncommitted;   /* records in them */
     struct aff_record scratch;

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -178,6 +179,32 @@ class HealthTest(unittest.TestCase):
                 if time.monotonic() > until:
                     raise
                 time.sleep(0.01)
+
+    def test_a_read_waits_until_what_was_applied_is_committed(self):
+        """I5: other loops read snapshots; a new master may serve them when its state is in there, and not before."""
+        config = {"http": [{"listen": f"127.0.0.1:{free_port()}"}]}
+        with Server([BINARY, "serve"], {"notes": {"partitions": 1}}, config) as server:
+            self.assertEqual(server.client().put("/v1/notes/milk", b"1").status, 201)
+            server.kill()
+            shutil.rmtree(os.path.join(server.folder, "data", "state"))
+            server.faults = ",".join(f"partition.before-commit=sleep:300@{i}" for i in range(1, 6))
+            addresses = server.addresses
+            server.start(wait=False)
+            server.addresses = addresses
+            self.get_when_up(server, "/livez")
+            statuses = []
+
+            def look():  # some on the partition's loop, some on the other
+                client = server.client()
+                while 200 not in statuses:
+                    statuses.append(client.get("/v1/notes/milk").status)
+
+            threads = [threading.Thread(target=look) for _ in range(6)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            self.assertEqual(set(statuses) - {503}, {200}, statuses)
 
     def test_readyz_lists_every_partition_when_asked(self):
         with Server([BINARY, "serve"], NOTES) as server:

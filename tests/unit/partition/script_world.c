@@ -105,7 +105,11 @@ static uint64_t entropy_u64(struct aff_world_entropy *w)
 
 static void changed(struct aff_world_host *w, const struct aff_standing *standing)
 {
-    aff_container_of(w, struct script, host)->standing = *standing;
+    struct script *s = aff_container_of(w, struct script, host);
+
+    if (standing->serves && !s->standing.serves && s->changed)
+        fail_msg("readers may be served while what they must see is not committed (I5)");
+    s->standing = *standing;
 }
 
 /* ---- life ---- */
