@@ -248,6 +248,12 @@ class HealthTest(unittest.TestCase):
         self.assertGreater(after["aff_process_open_files"], 10)
         self.assertNotIn("milk", str(after))
 
+    def test_every_metric_is_documented(self):
+        with Server([BINARY, "serve"], NOTES) as server:
+            served = {name.split("{")[0] for name in self.metrics(server)}
+        with open(os.path.join(SOURCE_ROOT, "doc", "operations.md"), encoding="utf-8") as f:
+            self.assertEqual(served, set(re.findall(r"`(aff_[a-z_]+)`", f.read())))
+
     def metrics(self, server):
         answer = server.client().get("/metrics")
         self.assertEqual(answer.status, 200)
@@ -370,5 +376,5 @@ class EndTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    BINARY = sys.argv.pop(1)
+    BINARY, SOURCE_ROOT = sys.argv.pop(1), sys.argv.pop(1)
     unittest.main()
