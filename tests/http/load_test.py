@@ -7,7 +7,7 @@ import asyncio
 import random
 
 import http1
-from conversation import Conversation, main, metrics_of, total
+from conversation import Conversation, main, metrics_of, total, wait_until
 
 CONNECTIONS, REQUESTS, KEYS = 64, 160, 6
 TYPES = ("application/json", "text/plain; charset=utf-8", "application/octet-stream")
@@ -158,9 +158,9 @@ class Load(Conversation):
         counters = 'aff_http_requests_total{route="/v1/{keyspace}/{key}",'
         answered = sum(value for series, value in metrics.items() if series.startswith(counters))
         self.assertEqual(answered, sent, "requests were lost or answered twice")
-        self.assertEqual(total(metrics, "aff_http_bodies_bytes"), 0, "room for bodies was not given back")
-        for name in ("in_flight", "queued", "dirty", "unknown_total"):
-            self.assertEqual(total(metrics, f"aff_partition_{name}"), 0, f"aff_partition_{name} at rest")
+        for name in ("http_bodies_bytes", "partition_in_flight", "partition_queued", "partition_dirty"):
+            wait_until(f"aff_{name} is at rest", lambda: total(metrics_of(self.client), f"aff_{name}") == 0)
+        self.assertEqual(total(metrics, "aff_partition_unknown_total"), 0)
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ class Outcomes(Conversation):
 class Unknown(HeldConversation):
     """A write that is in the log's hands when its time is over."""
 
-    sets = ["limits.exchange_timeout=300ms"]
+    sets = ["limits.exchange_timeout=1s"]
     keyspaces = {"notes": {"partitions": 1}}
 
     def outcome(self, request_id):
