@@ -28,6 +28,7 @@ class Write:
     headers: tuple
     idempotent: bool  # has an Idempotency-Key
     request_id: str | None = None  # of an answer that said "unknown"
+    seen: bool = False  # a read showed it, while its outcome was still pending
 
     @property
     def result(self):
@@ -59,9 +60,10 @@ class Register:
             raise Violation("lost", f"GET {self.target}: {answer}")
         if value == self.state.value:
             self._same_etag(answer)
-            return False
+            return self.pending is not None and self.pending.seen
         if self.pending and value == self.pending.result:
             self.state = State(value, answer.etag)
+            self.pending.seen = True
             return True
         kind = "refused-present" if value in self.refused else "lost"
         expected = [self.state.value] + ([self.pending.result] if self.pending else [])
