@@ -63,8 +63,13 @@ bool aff_core_confirm(struct aff_core *core, struct aff_flight *f, int64_t offse
 /* Is it the own record right after the last valid one (I2)? Else it was passed over, and a copy of it is reported. */
 static bool follows(const struct aff_core *core, const struct aff_flight *f)
 {
-    return (aff_stamp_same_owner(core->cur, f->stamp) && f->stamp.seq == core->cur.seq + 1) || AFF_WEAK(core, DUP) ||
-           AFF_WEAK(core, CUT) || AFF_WEAK(core, ACK) || AFF_WEAK(core, SETTLE);
+    unsigned weak = 0; /* the weakenings under which numbers do not follow by design */
+
+    weak += AFF_WEAK(core, DUP);
+    weak += AFF_WEAK(core, CUT);
+    weak += AFF_WEAK(core, ACK);
+    weak += AFF_WEAK(core, SETTLE);
+    return weak > 0 || (aff_stamp_same_owner(core->cur, f->stamp) && f->stamp.seq == core->cur.seq + 1);
 }
 
 static void confirm_contiguous(struct aff_core *core, struct aff_flight *f)
