@@ -126,11 +126,15 @@ class Load:
             register.settle(there)
 
     async def _repeat_write(self, connection, register, write):
-        answer = await self._definite(connection, write.method, write.target, write.body, write.headers)
+        answer = await self._repeat(connection, write)
         if answer.status not in (200, 201, 204):
             raise Violation("lost", f"repeated {write.method} {write.target}: {answer}")
         register.committed(write, answer)
         register.seen(await connection.request("GET", register.target))
+
+    async def _repeat(self, connection, write):
+        write.request_id = None  # what that request did tells no more what a read shows
+        return await self._definite(connection, write.method, write.target, write.body, write.headers)
 
     async def _definite(self, connection, method, target, body, headers):
         """Repeats a request under its Idempotency-Key until its outcome is known. `.repeated`: one of these repeats may
@@ -258,7 +262,7 @@ class Load:
                 register.settle(there)
                 return
             state = register.state
-            answer = await self._definite(connection, write.method, write.target, write.body, write.headers)
+            answer = await self._repeat(connection, write)
             replayed = answer.headers.get("affinity-replayed") == "true"
             if answer.status == 412 and not there:
                 register.settle(False)
