@@ -144,7 +144,7 @@ class Ending(HeldConversation):
             try:
                 socket.create_connection((server.host, server.port), 10).close()
                 return False
-            except ConnectionRefusedError:
+            except ConnectionError:  # refused, or reset when the listener closes with it in its queue
                 return True
 
         wait_until("the listener is closed", is_closed)

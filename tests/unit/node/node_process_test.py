@@ -175,7 +175,7 @@ class HealthTest(unittest.TestCase):
         while True:
             try:
                 return server.client().get(target)
-            except ConnectionRefusedError:
+            except ConnectionError:
                 if time.monotonic() > until:
                     raise
                 time.sleep(0.01)
