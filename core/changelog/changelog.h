@@ -3,8 +3,8 @@
  *
  * A changelog holds topics (one per keyspace, named `<cluster>.<keyspace>`), each with a fixed number of partitions. A
  * partition of a topic is an ordered sequence of entries with dense offsets from 0 (sparse after compaction). Drivers:
- * `embedded` (files of this machine), `memory` (tests and trials); Kafka comes as a third. All meet this contract and its
- * suite (tests/contract/).
+ * `embedded` (files of this machine), `kafka`, `memory` (tests and trials). All meet this contract and its suite
+ * (tests/contract/).
  *
  * Threads. A partition is opened for one loop. Every function that takes a `struct aff_changelog_part` is called on that
  * loop's thread and never blocks; every callback of its sink comes on that thread too, never from inside a call of this
@@ -85,6 +85,11 @@ struct aff_topic {
 
 enum { AFF_READ_TO_END = 0, AFF_READ_WAIT = 1 };
 
+struct aff_changelog_numbers {
+    uint64_t syncs;             /* embedded: rounds of the writer that ended with a sync */
+    uint64_t producers_rebuilt; /* kafka: producers that failed and were replaced */
+};
+
 struct aff_changelog_ops {
     const char *name;
 
@@ -99,7 +104,8 @@ struct aff_changelog_ops {
 
     /*
      * Appends one entry; `seq` comes back in its report. 0, or with nothing appended and no report to come:
-     * AFF_EAGAIN (too much in flight: wait for reports), AFF_ENOSPACE (no space left for it), AFF_ETOOLARGE.
+     * AFF_EAGAIN (too much in flight: wait for reports), AFF_ENOSPACE (no space left for it), AFF_ETOOLARGE, AFF_EUNSAFE
+     * (the log is not as it must be, see `trouble`; nothing is taken until it is again).
      */
     int (*append)(struct aff_changelog_part *part, const struct aff_entry *entry, uint64_t seq) AFF_MUST_USE;
 
@@ -123,6 +129,15 @@ struct aff_changelog_ops {
      * itself ignore it.
      */
     void (*keep_from)(struct aff_changelog_part *part, int64_t offset);
+
+    /*
+     * Is the log as it must be (I0)? 0, or AFF_EUNSAFE with what was found and what is wanted. Any thread. NULL: a driver
+     * that nobody else can change.
+     */
+    int (*trouble)(struct aff_changelog *log, aff_error *ret_err);
+
+    /* What it counts, for /metrics. Any thread. NULL: nothing. */
+    void (*numbers)(struct aff_changelog *log, struct aff_changelog_numbers *ret_numbers);
 
     /* After every partition is closed. Waits until what was submitted is written. Returns NULL. */
     struct aff_changelog *(*free)(struct aff_changelog *log);

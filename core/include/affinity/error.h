@@ -56,7 +56,8 @@ extern "C" {
     X(ENOROUTE, -31, 404, "no-route", "There is nothing at this path")                                                \
     X(EREQUESTTIMEOUT, -32, 408, "request-timeout", "The request did not arrive in time")                             \
     X(ENOTACCEPTABLE, -33, 406, "not-acceptable", "No acceptable representation")                                     \
-    X(EBUG, -34, 500, "internal", "A defect of the server")
+    X(EBUG, -34, 500, "internal", "A defect of the server")                                                           \
+    X(EUNSAFE, -35, 503, "unsafe-log", "The changelog does not keep what is promised")
 
 typedef enum aff_code {
     AFF_OK = 0,

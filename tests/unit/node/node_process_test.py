@@ -175,7 +175,7 @@ class HealthTest(unittest.TestCase):
         while True:
             try:
                 return server.client().get(target)
-            except ConnectionError:
+            except ConnectionRefusedError:
                 if time.monotonic() > until:
                     raise
                 time.sleep(0.01)
