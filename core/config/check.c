@@ -36,6 +36,22 @@ static void check_production(const struct aff_fill *fill)
     }
 }
 
+static void check_kafka(const struct aff_fill *fill)
+{
+    const struct aff_config *config = fill->config;
+    const struct aff_config_properties *topic = &config->kafka.topic;
+    if (config->changelog == AFF_CHANGELOG_KAFKA && !aff_property(&config->kafka.properties, "bootstrap.servers") &&
+        !aff_property(&config->kafka.properties, "metadata.broker.list"))
+        aff_complain(fill->source, place_of(fill, &config->changelog, &config->changelog),
+                     "changelog: kafka needs kafka.bootstrap.servers: host:port of some brokers, with commas between "
+                     "them");
+    for (size_t i = 0; i < topic->count && config->mode != AFF_MODE_DEVELOPMENT; i++)
+        aff_complain(fill->source, topic->items[i].mark,
+                     "kafka.topic.%.40s: in production topics are as Affinity makes them (mode: development allows "
+                     "other settings)",
+                     topic->items[i].name);
+}
+
 static struct aff_number_text size_text(uint64_t bytes)
 {
     return aff_number_text(AFF_TYPE_SIZE, bytes);
@@ -75,6 +91,7 @@ static void check_listeners(const struct aff_fill *fill)
 void aff_check(const struct aff_fill *fill)
 {
     check_production(fill);
+    check_kafka(fill);
     check_limits(fill);
     check_listeners(fill);
 }

@@ -16,6 +16,7 @@
 static struct aff_config *build(const struct aff_document *document, const struct aff_source *source)
 {
     struct aff_config *config = aff_xcalloc(1, sizeof *config);
+    config->file = aff_xstrdup(source->file);
     struct aff_fill fill = { .source = source, .config = config };
     aff_fill(&fill, document);
     aff_check(&fill);
@@ -126,6 +127,7 @@ struct aff_config *aff_config_free(struct aff_config *config)
     free_settings(AFF_GROUP_ROOT, config);
     for (unsigned id = AFF_GROUP_ROOT + 1; id < AFF_GROUPS; id++)
         free_group(config, (enum aff_group_id)id);
+    free(config->file);
     free(config);
     return NULL;
 }

@@ -3,8 +3,8 @@
  *
  * settings.def says what settings exist; this struct has a member for each, and the table fills it. Members of durations
  * end in `_ms`; sizes are bytes. Reading goes document.c (YAML to a tree with positions), override.c (`--set`),
- * fill.c (tree to struct, by the table), check.c (what concerns several settings). print.c prints a configuration,
- * describe.c the reference.
+ * fill.c (tree to struct, by the table), properties.c (names that the table does not know), check.c (what concerns several
+ * settings). print.c prints a configuration, describe.c the reference.
  *
  * One thread while it is loaded; afterwards it never changes, so any thread reads it.
  */
@@ -20,9 +20,25 @@
 #include <stdio.h>
 
 enum aff_config_mode { AFF_MODE_PRODUCTION, AFF_MODE_DEVELOPMENT };
-enum aff_config_changelog { AFF_CHANGELOG_EMBEDDED, AFF_CHANGELOG_MEMORY };
+enum aff_config_changelog { AFF_CHANGELOG_EMBEDDED, AFF_CHANGELOG_MEMORY, AFF_CHANGELOG_KAFKA };
 enum aff_config_coordinator { AFF_COORDINATOR_EMBEDDED };
 enum aff_config_sync { AFF_SYNC_FDATASYNC };
+
+/* A place: of the file when `set` is 0 (line 0: no place in it), else of the set-th `--set`. */
+struct aff_mark {
+    unsigned set, line, column;
+};
+
+/* A property that belongs to somebody else, such as librdkafka: its name and its value as text. */
+struct aff_config_property {
+    char *name, *value;
+    struct aff_mark mark; /* of the value */
+};
+
+struct aff_config_properties {
+    struct aff_config_property *items; /* each name once, as the file has them */
+    size_t count;
+};
 
 struct aff_config_address {
     char *text;    /* as it was written: "127.0.0.1:8080", "[::1]:8080" */
@@ -40,6 +56,7 @@ struct aff_config_limits {
     unsigned connections, connections_per_address;
     uint64_t bodies;        /* bytes of all bodies in flight */
     uint64_t body_min_rate; /* bytes a second; 0: any */
+    int64_t stall_timeout_ms;
 };
 
 struct aff_config_keyspace {
@@ -52,6 +69,7 @@ struct aff_config_keyspace {
 };
 
 struct aff_config {
+    char *file; /* its name as given, for what is found wrong later */
     char *cluster;
     enum aff_config_mode mode;
     struct {
@@ -68,6 +86,11 @@ struct aff_config {
         bool compaction;
         int64_t compaction_interval_ms;
     } embedded;
+    struct {
+        struct aff_config_properties properties, topic;
+        unsigned producers;
+        int64_t start_timeout_ms; /* 0: none */
+    } kafka;
     enum aff_config_coordinator coordinator;
     struct {
         enum aff_log_format format;
@@ -121,9 +144,18 @@ AFF_CLEANUP_OF(struct aff_config, aff_config_free)
  */
 struct aff_config_keyspace *aff_config_keyspace(struct aff_config *config, const char *name);
 
+/*
+ * Adds what somebody else found wrong with the configuration: with the place of the property of `kafka` that the text begins
+ * with ("acks: ..."), when it does.
+ */
+void aff_config_refuse(const struct aff_config *config, const char *text, struct aff_config_errors *errors);
+
 /* ---- printing ---- */
 
-/* Every setting with its effective value, as YAML that loads again to the same. */
+/*
+ * Every setting with its effective value, as YAML that loads again to the same; but properties that are secrets, such as
+ * passwords, are ***.
+ */
 void aff_config_print(const struct aff_config *config, FILE *to);
 /* The reference of all settings: doc/configuration.md. */
 void aff_config_describe(FILE *to);

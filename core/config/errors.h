@@ -8,11 +8,6 @@
 
 #include <affinity/export.h>
 
-/* A place: of the file when `set` is 0 (line 0: no place in it), else of the set-th `--set`. */
-struct aff_mark {
-    unsigned set, line, column;
-};
-
 /* What is being loaded, and where its errors go. */
 struct aff_source {
     const char *file;

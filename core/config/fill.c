@@ -64,6 +64,22 @@ static void fill_value(struct aff_fill *fill, const struct place *place, const s
         remember(fill, setting, member, place, node->mark);
 }
 
+/* A map of properties of its own: "kafka: { topic: {...} }". */
+static void fill_properties(struct aff_fill *fill, const struct place *place, const struct aff_setting *setting,
+                            const struct aff_document_node *node)
+{
+    const char *name = setting->path + strlen(place->section);
+    char prefix[128];
+    (void)snprintf(prefix, sizeof prefix, "%s%s.", place->prefix, name);
+    if (node->kind == AFF_NODE_NULL)
+        return;
+    if (node->kind != AFF_NODE_MAP)
+        aff_complain(fill->source, node->mark, "%s%s: expected a map of properties, not %s", place->prefix, name,
+                     kind_name(node->kind));
+    for (size_t i = 0; node->kind == AFF_NODE_MAP && i < node->count; i++)
+        aff_fill_property(fill, (char *)place->base + setting->offset, prefix, &node->entries[i]);
+}
+
 static void fill_group(struct aff_fill *fill, enum aff_group_id id, const struct aff_document_node *node);
 static void fill_section(struct aff_fill *fill, const struct place *place, const struct aff_document_node *node);
 
@@ -97,13 +113,18 @@ static void fill_entry(struct aff_fill *fill, const struct place *place, const s
     const struct aff_setting *setting = aff_setting_find(place->group, full);
     bool top = place->group == AFF_GROUP_ROOT && place->section[0] == '\0';
     const struct aff_later *later = top ? aff_later_find(full) : NULL;
+    const struct aff_setting *beside = aff_setting_beside(place->group, place->section);
 
-    if (setting)
+    if (setting && setting->type == AFF_TYPE_PROPERTIES)
+        fill_properties(fill, place, setting, entry->value);
+    else if (setting)
         fill_value(fill, place, setting, entry->value);
     else if (aff_setting_is_section(place->group, full))
         enter_section(fill, place, key, entry->value);
     else if (top && aff_group_find(full) != AFF_GROUP_ROOT)
         fill_group(fill, aff_group_find(full), entry->value);
+    else if (beside)
+        aff_fill_property(fill, (char *)place->base + beside->offset, place->prefix, entry);
     else if (later)
         aff_complain(fill->source, entry->key->mark, "%s: not in this build yet: %s", later->path, later->text);
     else

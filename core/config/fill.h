@@ -31,6 +31,12 @@ void aff_fill_fini(struct aff_fill *fill); /* not the config */
 /* The given value of a member, or NULL when it has its default. */
 const struct aff_given *aff_fill_given(const struct aff_fill *fill, const void *member);
 
+/* Adds a property to the member of a PROPERTIES setting; `prefix` is what stands before its name (properties.c). */
+void aff_fill_property(const struct aff_fill *fill, void *member, const char *prefix,
+                       const struct aff_document_entry *entry);
+/* The value of a property of this name, or NULL. */
+const char *aff_property(const struct aff_config_properties *properties, const char *name);
+
 /* Rules that concern more than one value (check.c). */
 void aff_check(const struct aff_fill *fill);
 

@@ -1,8 +1,10 @@
 /*
  * override.c - lays the `--set a.b=c` of a command line over the document, before the table looks at it; so an override
- * is checked by the same rules as the file, and its errors have a place too ("--set 2").
+ * is checked by the same rules as the file, and its errors have a place too ("--set 2"). Of the table it only needs to know
+ * where names with dots stand.
  */
 #include "config/document.h"
+#include "config/settings.h"
 
 #include <stdlib.h>
 
@@ -13,10 +15,23 @@ struct override {
     const char *path; /* of the whole override; for errors */
 };
 
-/* The segment up to the next dot; *path then begins after that dot, or is NULL when this was the last one. */
-static aff_bytes take_segment(const char **path)
+/* Does a property stand at *path, whose name has dots itself ("kafka.bootstrap.servers", "kafka.topic.segment.ms")? */
+static bool is_property(const char *whole, const char *path)
 {
-    aff_bytes segment = aff_bytes_of(*path, strcspn(*path, "."));
+    char section[64];
+    aff_bytes before = aff_bytes_of(whole, path > whole ? (size_t)(path - whole) - 1 : 0);
+    const struct aff_setting *setting = aff_setting_find(AFF_GROUP_ROOT, before);
+    aff_bytes next = aff_bytes_of(whole, (size_t)(path - whole) + strcspn(path, "."));
+    if (setting && setting->type == AFF_TYPE_PROPERTIES)
+        return true;
+    (void)snprintf(section, sizeof section, "%.*s.", (int)(before.len < 48 ? before.len : 48), whole);
+    return aff_setting_beside(AFF_GROUP_ROOT, section) && !aff_setting_find(AFF_GROUP_ROOT, next);
+}
+
+/* The segment up to the next dot; *path then begins after that dot, or is NULL when this was the last one. */
+static aff_bytes take_segment(const char *whole, const char **path)
+{
+    aff_bytes segment = aff_bytes_of(*path, is_property(whole, *path) ? strlen(*path) : strcspn(*path, "."));
     *path = (*path)[segment.len] ? *path + segment.len + 1 : NULL;
     return segment;
 }
@@ -106,7 +121,7 @@ void aff_document_override(struct aff_document *document, const struct aff_sourc
     struct aff_document_node **slot = &document->root;
     const char *rest = path;
     do {
-        slot = step(&o, slot, take_segment(&rest));
+        slot = step(&o, slot, take_segment(path, &rest));
     } while (slot && rest);
     if (slot)
         *slot = aff_document_scalar_new(document, aff_str(equals + 1), false, o.at);

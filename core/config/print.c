@@ -8,15 +8,23 @@
 /* An optional setting that is not set has nothing to print. */
 static bool is_set(const struct aff_setting *setting, const void *base)
 {
-    return setting->fallback || aff_number_of(setting, (const char *)base + setting->offset) != 0;
+    const char *member = (const char *)base + setting->offset;
+    struct aff_config_properties properties;
+    if (setting->type != AFF_TYPE_PROPERTIES)
+        return setting->fallback || aff_number_of(setting, member) != 0;
+    memcpy(&properties, member, sizeof properties);
+    return properties.count > 0;
 }
 
 static void print_setting(const struct aff_setting *setting, const void *base, const char *indent, FILE *to)
 {
     size_t section = aff_section_len(setting->path);
-    fprintf(to, "%s%s: ", indent, setting->path + section + (section > 0));
+    bool lines = setting->type == AFF_TYPE_PROPERTIES;
+    if (!setting->beside)
+        fprintf(to, "%s%s:%s", indent, setting->path + section + (section > 0), lines ? "" : " ");
     aff_value_print(setting, (const char *)base + setting->offset, to);
-    fputc('\n', to);
+    if (!lines)
+        fputc('\n', to);
 }
 
 /* An entry of a list begins with "- ", its other lines stand below that. */

@@ -21,6 +21,7 @@
 #define MEMBER_INT(path) path
 #define MEMBER_DURATION(path) path##_ms
 #define MEMBER_SIZE(path) path
+#define MEMBER_PROPERTIES(path) path
 
 #define C_TYPE_WORD char *
 #define C_TYPE_PATH char *
@@ -30,6 +31,7 @@
 #define C_TYPE_INT unsigned
 #define C_TYPE_DURATION int64_t
 #define C_TYPE_SIZE uint64_t
+#define C_TYPE_PROPERTIES struct aff_config_properties
 
 #define AFF_GROUP(...)
 #define AFF_LATER(...)
@@ -90,8 +92,21 @@ const struct aff_group *aff_group_of(enum aff_group_id id)
 const struct aff_setting *aff_setting_find(enum aff_group_id group, aff_bytes path)
 {
     for (size_t i = 0; i < aff_settings_count; i++)
-        if (aff_settings[i].group == group && aff_bytes_equal(aff_str(aff_settings[i].path), path))
+        if (aff_settings[i].group == group && !aff_settings[i].beside &&
+            aff_bytes_equal(aff_str(aff_settings[i].path), path))
             return &aff_settings[i];
+    return NULL;
+}
+
+const struct aff_setting *aff_setting_beside(enum aff_group_id group, const char *section)
+{
+    for (size_t i = 0; i < aff_settings_count; i++) {
+        const struct aff_setting *setting = &aff_settings[i];
+        size_t len = aff_section_len(setting->path);
+        if (setting->group == group && setting->beside && strncmp(setting->path, section, len) == 0 &&
+            strcmp(section + len, ".") == 0)
+            return setting;
+    }
     return NULL;
 }
 
@@ -125,12 +140,17 @@ const struct aff_later *aff_later_find(aff_bytes path)
 struct aff_full_path aff_setting_full_path(const struct aff_setting *setting)
 {
     struct aff_full_path full;
-    const char *group = "", *between = "";
+    const char *group = "", *between = "", *after = "";
+    size_t len = strlen(setting->path);
     if (setting->group != AFF_GROUP_ROOT) {
         group = groups[setting->group].path;
         between = groups[setting->group].shape == AFF_SHAPE_LIST ? ".<n>." : ".<name>.";
     }
-    (void)snprintf(full.text, sizeof full.text, "%s%s%s", group, between, setting->path);
+    if (setting->beside)
+        len = aff_section_len(setting->path);
+    if (setting->type == AFF_TYPE_PROPERTIES)
+        after = ".<property>";
+    (void)snprintf(full.text, sizeof full.text, "%s%s%.*s%s", group, between, (int)len, setting->path, after);
     return full;
 }
 

@@ -8,14 +8,15 @@
 #include <stdint.h>
 
 enum aff_setting_type {
-    AFF_TYPE_WORD,     /* char *: a name, [a-z][a-z0-9_]{0,39} */
-    AFF_TYPE_PATH,     /* char * */
-    AFF_TYPE_ADDRESS,  /* struct aff_config_address */
-    AFF_TYPE_ENUM,     /* an enum: the place among .words */
-    AFF_TYPE_BOOL,     /* bool */
-    AFF_TYPE_INT,      /* unsigned */
-    AFF_TYPE_DURATION, /* int64_t, milliseconds; 0 when not set and without a fallback */
-    AFF_TYPE_SIZE      /* uint64_t, bytes */
+    AFF_TYPE_WORD,      /* char *: a name, [a-z][a-z0-9_]{0,39} */
+    AFF_TYPE_PATH,      /* char * */
+    AFF_TYPE_ADDRESS,   /* struct aff_config_address */
+    AFF_TYPE_ENUM,      /* an enum: the place among .words */
+    AFF_TYPE_BOOL,      /* bool */
+    AFF_TYPE_INT,       /* unsigned */
+    AFF_TYPE_DURATION,  /* int64_t, milliseconds; 0 when not set and without a fallback */
+    AFF_TYPE_SIZE,      /* uint64_t, bytes */
+    AFF_TYPE_PROPERTIES /* struct aff_config_properties: a map of names that this table does not know */
 };
 
 enum aff_group_shape { AFF_SHAPE_LIST, AFF_SHAPE_MAP };
@@ -37,6 +38,7 @@ struct aff_setting {
     const char *path; /* inside its group: "limits.head", "partitions" */
     enum aff_setting_type type;
     size_t offset; /* of the member, in the group's struct */
+    bool beside;   /* PROPERTIES: no map of their own, they stand in the section beside its settings */
     const char *fallback, *min, *max, *production_min, *words, *later, *doc;
 };
 
@@ -62,13 +64,15 @@ const struct aff_group *aff_group_of(enum aff_group_id id); /* not of AFF_GROUP_
 
 /* The setting with exactly this path in the group, or NULL. */
 const struct aff_setting *aff_setting_find(enum aff_group_id group, aff_bytes path);
+/* The properties that stand beside the settings of this section ("kafka."), or NULL. */
+const struct aff_setting *aff_setting_beside(enum aff_group_id group, const char *section);
 /* Is `path` a section, such as "limits", of the group's settings? */
 bool aff_setting_is_section(enum aff_group_id group, aff_bytes path);
 /* The group that the file holds under this path, or AFF_GROUP_ROOT. */
 enum aff_group_id aff_group_find(aff_bytes path);
 const struct aff_later *aff_later_find(aff_bytes path);
 
-/* With its group: "limits.head", "http.<n>.listen", "keyspaces.<name>.partitions". */
+/* With its group: "limits.head", "http.<n>.listen", "keyspaces.<name>.partitions", "kafka.<property>". */
 struct aff_full_path {
     char text[96];
 };

@@ -63,7 +63,7 @@ static void consider_all(struct search *search, enum aff_group_id group, const c
 {
     size_t skip = strlen(section);
     for (size_t i = 0; i < aff_settings_count; i++)
-        if (aff_settings[i].group == group && strncmp(aff_settings[i].path, section, skip) == 0) {
+        if (aff_settings[i].group == group && !aff_settings[i].beside && strncmp(aff_settings[i].path, section, skip) == 0) {
             const char *rest = aff_settings[i].path + skip;
             consider(search, aff_bytes_of(rest, strcspn(rest, ".")));
         }
@@ -77,7 +77,7 @@ static bool find_elsewhere(struct search *search)
     for (size_t i = 0; i < aff_settings_count; i++) {
         const struct aff_setting *setting = &aff_settings[i];
         size_t section = aff_section_len(setting->path);
-        if (!aff_bytes_equal(aff_str(setting->path + section + (section > 0)), search->key))
+        if (setting->beside || !aff_bytes_equal(aff_str(setting->path + section + (section > 0)), search->key))
             continue;
         (void)snprintf(search->found, sizeof search->found, "%s", aff_setting_full_path(setting).text);
         return true;

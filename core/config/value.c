@@ -80,18 +80,25 @@ static int read_path(const struct aff_setting *setting, aff_bytes text, void *me
     return 0;
 }
 
+void aff_text_print(const char *text, FILE *to)
+{
+    fputc('"', to);
+    for (; *text; text++)
+        if (*text == '\n' || *text == '\t')
+            fputs(*text == '\n' ? "\\n" : "\\t", to);
+        else if (*text == '"' || *text == '\\')
+            fprintf(to, "\\%c", *text);
+        else
+            fputc(*text, to);
+    fputc('"', to);
+}
+
 static void print_quoted(const struct aff_setting *setting, const void *member, FILE *to)
 {
     (void)setting;
     const char *text;
     memcpy(&text, member, sizeof text);
-    fputc('"', to);
-    for (; *text; text++) {
-        if (*text == '"' || *text == '\\')
-            fputc('\\', to);
-        fputc(*text, to);
-    }
-    fputc('"', to);
+    aff_text_print(text, to);
 }
 
 static void free_text(void *member)
@@ -281,6 +288,41 @@ static void print_number(const struct aff_setting *setting, const void *member, 
     fputs(aff_number_text(setting->type, aff_number_of(setting, member)).text, to);
 }
 
+/* ---- properties: read one by one (properties.c), printed as lines of their own ---- */
+
+static int read_properties(const struct aff_setting *setting, aff_bytes text, void *member, aff_error *err)
+{
+    (void)text;
+    (void)member;
+    return aff_fail_with(err, AFF_ECONFIG, "%s is a map of properties", setting->path);
+}
+
+static void print_properties(const struct aff_setting *setting, const void *member, FILE *to)
+{
+    struct aff_config_properties all;
+    memcpy(&all, member, sizeof all);
+    if (!setting->beside)
+        fputs("\n", to);
+    for (size_t i = 0; i < all.count; i++) {
+        const struct aff_config_property *property = &all.items[i];
+        fprintf(to, "%s%s: ", setting->beside ? "  " : "    ", property->name);
+        aff_text_print(aff_property_is_secret(property->name) ? "***" : property->value, to);
+        fputc('\n', to);
+    }
+}
+
+static void free_properties(void *member)
+{
+    struct aff_config_properties all;
+    memcpy(&all, member, sizeof all);
+    for (size_t i = 0; i < all.count; i++) {
+        free(all.items[i].name);
+        free(all.items[i].value);
+    }
+    free(all.items);
+    memset(member, 0, sizeof all);
+}
+
 /* ---- types ---- */
 
 struct type {
@@ -298,6 +340,7 @@ static const struct type types[] = {
     [AFF_TYPE_INT] = { read_number, print_number, NULL },
     [AFF_TYPE_DURATION] = { read_number, print_number, NULL },
     [AFF_TYPE_SIZE] = { read_number, print_number, NULL },
+    [AFF_TYPE_PROPERTIES] = { read_properties, print_properties, free_properties },
 };
 
 int aff_value_read(const struct aff_setting *setting, aff_bytes text, void *member, aff_error *err)

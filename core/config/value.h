@@ -15,7 +15,7 @@
  * the member as it was, and a reason that follows "path: ".
  */
 int aff_value_read(const struct aff_setting *setting, aff_bytes text, void *member, aff_error *err);
-/* As YAML that reads back to the same. */
+/* As YAML that reads back to the same; properties as lines of their section. */
 void aff_value_print(const struct aff_setting *setting, const void *member, FILE *to);
 /* Frees what the member owns, and forgets it. */
 void aff_value_free(const struct aff_setting *setting, void *member);
@@ -31,6 +31,11 @@ uint64_t aff_number_of(const struct aff_setting *setting, const void *member);
 
 /* Is it a name that settings and keyspaces may have: [a-z][a-z0-9_]{0,39}? */
 bool aff_is_word(aff_bytes text);
+
+/* Text as a double-quoted scalar of YAML. */
+void aff_text_print(const char *text, FILE *to);
+/* May a value not be shown, such as that of `sasl.password`? */
+bool aff_property_is_secret(const char *name);
 
 /* The place of `word` among "a|b|c", or -1. */
 int aff_word_index(const char *words, aff_bytes word);

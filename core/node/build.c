@@ -73,6 +73,8 @@ static int make_changelog(struct aff_node *node, aff_error *err)
         struct aff_changelog_memory_opts opts = { .clock = node->logger.clock, .logger = &node->logger };
         return aff_changelog_memory_new(&opts, &node->changelog, err);
     }
+    if (c->changelog == AFF_CHANGELOG_KAFKA)
+        return aff_fail_with(err, AFF_ECONFIG, "changelog: kafka is not in this build yet: use embedded");
     AFF_CLEANUP(aff_freep) char *folder = path_of(node, "log");
     struct aff_changelog_embedded_opts opts = {
         .folder = folder,

@@ -215,7 +215,7 @@ static void a_key_like_no_other_is_told_the_names_there(void **state)
     expect_errors("log: { colours: true }\ndatabase: x\n", NULL,
                   "test.yaml:1:8: log.colours: there is no such setting; here are format, level\n"
                   "test.yaml:2:1: database: there is no such setting; here are cluster, mode, node, limits, changelog, "
-                  "embedded, coordinator, log, json, http, keyspaces\n");
+                  "embedded, kafka, coordinator, log, json, http, keyspaces\n");
 }
 
 static void a_key_given_twice_is_an_error(void **state)
@@ -247,16 +247,12 @@ static void a_list_a_map_and_a_value_are_not_taken_for_each_other(void **state)
 static void what_comes_with_a_later_release_says_so(void **state)
 {
     (void)state;
-    expect_errors("changelog: kafka\n"
-                  "kafka: { bootstrap.servers: \"127.0.0.1:9092\" }\n"
-                  "coordinator: zookeeper\n"
+    expect_errors("coordinator: zookeeper\n"
                   "zookeeper: {}\n",
                   NULL,
-                  "test.yaml:1:12: changelog: kafka is not in this build yet: use embedded\n"
-                  "test.yaml:2:1: kafka: not in this build yet: use changelog: embedded\n"
-                  "test.yaml:3:14: coordinator: zookeeper is not in this build yet: use embedded\n"
-                  "test.yaml:4:1: zookeeper: not in this build yet: use coordinator: embedded\n");
-    expect_errors("changelog: disk\n", NULL, "test.yaml:1:12: changelog: disk is not one of embedded|memory\n");
+                  "test.yaml:1:14: coordinator: zookeeper is not in this build yet: use embedded\n"
+                  "test.yaml:2:1: zookeeper: not in this build yet: use coordinator: embedded\n");
+    expect_errors("changelog: disk\n", NULL, "test.yaml:1:12: changelog: disk is not one of embedded|memory|kafka\n");
 }
 
 static void production_has_rules_that_development_has_not(void **state)
