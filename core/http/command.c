@@ -96,7 +96,7 @@ static void read_settled(struct aff_exchange *x)
 static void run_read(struct aff_exchange *x)
 {
     struct aff_found found;
-    int code = aff_port_get(x->http->opts.port, x->space, x->key, &found);
+    int code = aff_get_found(x, &found);
     if (code == AFF_EAGAIN) {
         aff_exchange_barrier(x, read_settled);
         return;
@@ -111,6 +111,7 @@ static void check_get(struct aff_exchange *x)
 {
     aff_check_query(x, NULL);
     aff_check_conditions(x);
+    aff_check_consistency(x);
     x->content_type[0] = 0;
 }
 

@@ -158,6 +158,7 @@ struct aff_exchange {
     const aff_command *command;
     aff_bytes key;
     enum aff_return prefer;
+    enum aff_consistency consistency; /* of a read */
     struct aff_etags match, none_match;
     bool is_json;
     uint64_t body_max;
@@ -249,11 +250,17 @@ extern const struct aff_verb aff_verb_command, aff_verb_command_get;            
 extern const struct aff_verb aff_verb_outcome;                                                    /* outcome.c */
 extern const struct aff_verb aff_verb_livez, aff_verb_readyz, aff_verb_metrics, aff_verb_cluster; /* admin.c */
 
+/* ---- value.c ---- */
+
+/* Reads x->key as x->consistency wants it. AFF_EAGAIN: a barrier must come first. After 0: aff_port_done(). */
+int aff_get_found(struct aff_exchange *x, struct aff_found *ret_found);
+
 /* ---- write.c ---- */
 
 void aff_check_query(struct aff_exchange *x, const char *known); /* refuses any parameter but `known` (may be NULL) */
 void aff_check_key(struct aff_exchange *x);
 void aff_check_conditions(struct aff_exchange *x);
+void aff_check_consistency(struct aff_exchange *x);
 void aff_check_write(struct aff_exchange *x); /* all that PUT, DELETE and commands may carry */
 /* Fills what aff_check_write() checked into x->op. */
 void aff_fill_write(struct aff_exchange *x, enum aff_op_kind kind);

@@ -71,15 +71,18 @@ bool aff_event_time_parse(aff_bytes text, int64_t *ret_ms)
     return true;
 }
 
-const char *aff_consistency_fault(aff_bytes text)
+const char *aff_consistency_parse(aff_bytes text, enum aff_consistency *ret_consistency)
 {
     text = aff_trimmed(text);
-    if (aff_same_word(text, "strict"))
+    bool eventual = aff_same_word(text, "eventual");
+    if (eventual || aff_same_word(text, "strict")) {
+        *ret_consistency = eventual ? AFF_CONSISTENCY_EVENTUAL : AFF_CONSISTENCY_STRICT;
         return NULL;
+    }
     aff_bytes rest = text, name = aff_trimmed(take_until(&rest, ";="));
     if (aff_same_word(name, "eventual") || aff_same_word(name, "at-least"))
-        return "Affinity-Consistency: only `strict` is served by this version";
-    return "Affinity-Consistency must be `strict`";
+        return "Affinity-Consistency: only `strict` and `eventual` without a parameter are served by this version";
+    return "Affinity-Consistency must be `strict` or `eventual`";
 }
 
 bool aff_idempotency_key_fits(aff_bytes text)

@@ -21,8 +21,11 @@ bool aff_ttl_parse(aff_bytes text, int64_t *ret_ms);
 /* Affinity-Event-Time: milliseconds since 1970, also before it. */
 bool aff_event_time_parse(aff_bytes text, int64_t *ret_ms);
 
-/* Affinity-Consistency. NULL: strict, which is what we do. Otherwise what is wrong with it. */
-const char *aff_consistency_fault(aff_bytes text);
+/* What a read must see: every write that was answered before, or what this node's copy has. */
+enum aff_consistency { AFF_CONSISTENCY_STRICT, AFF_CONSISTENCY_EVENTUAL };
+
+/* Affinity-Consistency. NULL: it is in *ret_consistency. Otherwise what is wrong with it. */
+const char *aff_consistency_parse(aff_bytes text, enum aff_consistency *ret_consistency);
 
 /* Idempotency-Key: 1 to 255 visible characters. */
 bool aff_idempotency_key_fits(aff_bytes text);

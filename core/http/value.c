@@ -1,8 +1,8 @@
 /*
  * value.c - GET, HEAD, PUT and DELETE of /v1/{keyspace}/{key}.
  *
- * A read is answered inside the handler, from a snapshot of this loop; without a lease a barrier comes first. A write goes to the
- * partition.
+ * A read is answered inside the handler, from a snapshot of this loop; without a lease a barrier comes before a strict one. A
+ * write goes to the partition.
  */
 #include "http/inner.h"
 
@@ -20,6 +20,7 @@ static void check_get(struct aff_exchange *x)
 {
     aff_check_query(x, NULL);
     aff_check_conditions(x);
+    aff_check_consistency(x);
 }
 
 static enum aff_verdict decide(const struct aff_exchange *x, const struct aff_found *found, struct aff_etag tag)
@@ -130,10 +131,18 @@ static void get_settled(struct aff_exchange *x)
         answer_read(x, aff_port_get_settled(x->http->opts.port, x->space, x->key, &found), &found);
 }
 
+int aff_get_found(struct aff_exchange *x, struct aff_found *ret_found)
+{
+    struct aff_port *port = x->http->opts.port;
+    if (x->consistency == AFF_CONSISTENCY_EVENTUAL)
+        return aff_port_get_local(port, x->space, x->key, ret_found);
+    return aff_port_get(port, x->space, x->key, ret_found);
+}
+
 static void run_get(struct aff_exchange *x)
 {
     struct aff_found found;
-    int code = aff_port_get(x->http->opts.port, x->space, x->key, &found);
+    int code = aff_get_found(x, &found);
     if (code == AFF_EAGAIN)
         aff_exchange_barrier(x, get_settled);
     else

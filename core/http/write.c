@@ -35,8 +35,13 @@ void aff_check_conditions(struct aff_exchange *x)
 {
     check_tags(x, AFF_FIELD_IF_MATCH, "If-Match", false, &x->match);
     check_tags(x, AFF_FIELD_IF_NONE_MATCH, "If-None-Match", true, &x->none_match);
+}
+
+void aff_check_consistency(struct aff_exchange *x)
+{
+    x->consistency = AFF_CONSISTENCY_STRICT;
     if (aff_headers_have(&x->headers, AFF_FIELD_CONSISTENCY)) {
-        const char *fault = aff_consistency_fault(x->headers.field[AFF_FIELD_CONSISTENCY]);
+        const char *fault = aff_consistency_parse(x->headers.field[AFF_FIELD_CONSISTENCY], &x->consistency);
         if (fault)
             aff_refuse(x, AFF_EINVAL, "%s", fault);
     }
@@ -57,6 +62,9 @@ void aff_check_write(struct aff_exchange *x)
     const struct aff_headers *h = &x->headers;
     aff_check_query(x, NULL);
     aff_check_conditions(x);
+    aff_check_consistency(x);
+    if (x->consistency != AFF_CONSISTENCY_STRICT && !(x->command && x->command->read))
+        aff_refuse(x, AFF_EINVAL, "Affinity-Consistency: a write is always strict");
     check_times(x);
     if (aff_headers_have(h, AFF_FIELD_IF_UNMODIFIED_SINCE) && !aff_headers_have(h, AFF_FIELD_IF_MATCH))
         aff_refuse(x, AFF_EINVAL, "If-Unmodified-Since is too coarse for writes: send the ETag in If-Match");

@@ -220,6 +220,7 @@ static void publish_numbers(struct aff_partition *p, const struct aff_standing *
     atomic_store_explicit(&p->shared.in_flight, s->in_flight, memory_order_relaxed);
     atomic_store_explicit(&p->shared.queued, s->queued, memory_order_relaxed);
     atomic_store_explicit(&p->shared.epoch, s->cur.epoch, memory_order_relaxed);
+    atomic_store(&p->shared.identity8, aff_get_u32(s->identity));
 }
 
 static void host_changed(struct aff_world_host *w, const struct aff_standing *s)
@@ -229,7 +230,6 @@ static void host_changed(struct aff_world_host *w, const struct aff_standing *s)
     if (s->failure)
         snprintf(p->shared.failure, sizeof p->shared.failure, "%s", s->failure);
     publish_numbers(p, s);
-    atomic_store(&p->shared.identity8, aff_get_u32(s->identity));
     atomic_store(&p->shared.serves, s->serves); /* before the core goes on: no reader is served by an old mastership (I5) */
     atomic_store(&p->shared.role, s->role);
 }

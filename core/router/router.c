@@ -1,5 +1,5 @@
 /*
- * router.c - spaces, and strict reads on the caller's own loop. Calls to partitions of other loops are in call.c.
+ * router.c - spaces, and reads on the caller's own loop. Calls to partitions of other loops are in call.c.
  *
  * The router does not change while loops run; a port belongs to its loop.
  */
@@ -150,6 +150,16 @@ int aff_port_get_settled(struct aff_port *port, const struct aff_space *space, a
         return 0;
     aff_port_done(port); /* deposed since the barrier; the store may be in the middle of a rebuild */
     return AFF_ENOMASTER;
+}
+
+int aff_port_get_local(struct aff_port *port, const struct aff_space *space, aff_bytes key, struct aff_found *ret_found)
+{
+    const struct space *s = space->parts;
+    int code = read_snapshot(port, s, key, ret_found);
+
+    if (code == 0)
+        ret_found->identity8 = atomic_load(&aff_partition_shared(s->parts[ret_found->partition])->identity8);
+    return code;
 }
 
 void aff_port_done(struct aff_port *port)

@@ -37,7 +37,7 @@ const struct aff_space *aff_router_space(const struct aff_router *router, aff_by
 const struct aff_space *aff_router_space_at(const struct aff_router *router, size_t index); /* NULL: past the last */
 const aff_command *aff_space_command(const struct aff_space *space, aff_bytes name);       /* NULL: no such command */
 
-/* ---- strict reads on the caller's loop ---- */
+/* ---- reads on the caller's loop ---- */
 
 struct aff_found {
     bool exists;
@@ -54,6 +54,11 @@ struct aff_found {
 int aff_port_get(struct aff_port *port, const struct aff_space *space, aff_bytes key, struct aff_found *ret_found);
 /* The read after an answered barrier: no lease is asked for. AFF_ENOMASTER: the mastership ended meanwhile. */
 int aff_port_get_settled(struct aff_port *port, const struct aff_space *space, aff_bytes key, struct aff_found *ret_found);
+/*
+ * What this node's copy has, whatever its role: a state that was current once. 0, as above, or a failure of the store. While a
+ * copy is rebuilt it goes back to the log's beginning, and comes forward again.
+ */
+int aff_port_get_local(struct aff_port *port, const struct aff_space *space, aff_bytes key, struct aff_found *ret_found);
 void aff_port_done(struct aff_port *port);
 
 /* ---- calls ---- */

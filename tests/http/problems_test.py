@@ -194,11 +194,14 @@ class Refusals(Conversation):
         self.assertEqual((answer.status, answer.headers["content-type"]), (404, "application/problem+json"), answer)
         self.assertEqual(wire.request("GET", "/v1/notes/absent").answer().status, 404)
 
-    def test_strict_is_the_consistency_that_there_is(self):
+    def test_reads_are_strict_or_eventual(self):
         self.put("/v1/notes/strict", b"1", Affinity_Consistency="strict")
-        self.assertStatus(self.client.get("/v1/notes/strict", Affinity_Consistency="Strict"), 200)
-        for value in ("eventual", "at-least=0:5", "none"):
+        for value in ("Strict", "eventual"):
+            self.assertStatus(self.client.get("/v1/notes/strict", Affinity_Consistency=value), 200)
+        for value in ("eventual; max-lag=1s", "at-least=0:5", "none"):
             self.assertProblem(self.client.get("/v1/notes/strict", Affinity_Consistency=value), "bad-request")
+        answer = self.client.put("/v1/notes/strict", b"2", Affinity_Consistency="eventual")
+        self.assertProblem(answer, "bad-request")
 
 
 class Continue(Conversation):

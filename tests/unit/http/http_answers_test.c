@@ -249,6 +249,19 @@ static void without_a_lease_a_barrier_comes_before_the_read(void **state)
     assert_problem(&r, 503, "no-master", NULL);
 }
 
+static void an_eventual_read_needs_no_master(void **state)
+{
+    (void)state;
+    put("left");
+    fixture_script(f, (struct fake_script){ .no_lease = true, .code = AFF_ENOMASTER });
+    exchange(f, &r, "GET /v1/notes/left HTTP/1.1\r\nHost: x\r\nAffinity-Consistency: eventual\r\n\r\n");
+    assert_status(&r, 200);
+    assert_string_equal(r.body, "1");
+    exchange(f, &r, "GET /v1/notes/left/show HTTP/1.1\r\nHost: x\r\nAffinity-Consistency: eventual\r\n\r\n");
+    assert_status(&r, 200);
+    assert_string_equal(r.body, "1");
+}
+
 /* ---- */
 
 static int start(void **state)
@@ -292,6 +305,7 @@ int main(void)
         cmocka_unit_test_setup(a_merged_command_has_no_version, reset),
         cmocka_unit_test_setup(a_command_that_only_reads_runs_here, reset),
         cmocka_unit_test_setup(without_a_lease_a_barrier_comes_before_the_read, reset),
+        cmocka_unit_test_setup(an_eventual_read_needs_no_master, reset),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

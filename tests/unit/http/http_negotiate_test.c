@@ -67,14 +67,19 @@ static void an_event_time_is_a_number_of_milliseconds(void **state)
     assert_false(aff_event_time_parse(aff_str("9223372036854775808"), &ms));
 }
 
-static void only_strict_reads_are_served(void **state)
+static void strict_and_eventual_reads_are_served(void **state)
 {
     (void)state;
-    assert_null(aff_consistency_fault(aff_str("strict")));
-    assert_null(aff_consistency_fault(aff_str(" Strict ")));
-    assert_non_null(strstr(aff_consistency_fault(aff_str("eventual; max-lag=500ms")), "this version"));
-    assert_non_null(strstr(aff_consistency_fault(aff_str("at-least=3:7")), "this version"));
-    assert_null(strstr(aff_consistency_fault(aff_str("whatever")), "this version"));
+    enum aff_consistency c = AFF_CONSISTENCY_EVENTUAL;
+    assert_null(aff_consistency_parse(aff_str("strict"), &c));
+    assert_int_equal(c, AFF_CONSISTENCY_STRICT);
+    assert_null(aff_consistency_parse(aff_str(" Eventual "), &c));
+    assert_int_equal(c, AFF_CONSISTENCY_EVENTUAL);
+    assert_null(aff_consistency_parse(aff_str(" Strict "), &c));
+    assert_int_equal(c, AFF_CONSISTENCY_STRICT);
+    assert_non_null(strstr(aff_consistency_parse(aff_str("eventual; max-lag=500ms"), &c), "this version"));
+    assert_non_null(strstr(aff_consistency_parse(aff_str("at-least=3:7"), &c), "this version"));
+    assert_null(strstr(aff_consistency_parse(aff_str("whatever"), &c), "this version"));
 }
 
 static void an_idempotency_key_is_visible_and_not_too_long(void **state)
@@ -110,7 +115,7 @@ int main(void)
         cmocka_unit_test(the_first_return_preference_counts),
         cmocka_unit_test(a_lifetime_has_a_unit),
         cmocka_unit_test(an_event_time_is_a_number_of_milliseconds),
-        cmocka_unit_test(only_strict_reads_are_served),
+        cmocka_unit_test(strict_and_eventual_reads_are_served),
         cmocka_unit_test(an_idempotency_key_is_visible_and_not_too_long),
         cmocka_unit_test(a_traceparent_of_version_00_is_passed_on),
     };

@@ -433,11 +433,15 @@ static void a_bad_idempotency_key_is_400(void **state)
     assert_status(&r, 201);
 }
 
-static void consistency_is_strict(void **state)
+static void consistency_is_strict_or_eventual(void **state)
 {
     (void)state;
     get("/v1/notes/nothing", "Affinity-Consistency: strict\r\n");
     assert_problem(&r, 404, "not-found", NULL);
+    get("/v1/notes/nothing", "Affinity-Consistency: eventual\r\n");
+    assert_problem(&r, 404, "not-found", NULL);
+    send_body("PUT /v1/notes/nothing", "Affinity-Consistency: eventual\r\n", "1");
+    assert_problem(&r, 400, "bad-request", "a write is always strict");
     get("/v1/notes/nothing", "Affinity-Consistency: eventual; max-lag=500ms\r\n");
     assert_problem(&r, 400, "bad-request", "this version");
     get("/v1/notes/nothing", "Affinity-Consistency: at-least=3:7\r\n");
@@ -609,7 +613,7 @@ int main(void)
         cmocka_unit_test(a_trace_is_passed_on_when_it_is_one),
         cmocka_unit_test(an_idempotency_key_is_told_apart_by_scope_and_request),
         cmocka_unit_test(a_bad_idempotency_key_is_400),
-        cmocka_unit_test(consistency_is_strict),
+        cmocka_unit_test(consistency_is_strict_or_eventual),
         cmocka_unit_test(what_is_not_there_is_404),
         cmocka_unit_test(another_method_is_405_with_those_that_are_allowed),
         cmocka_unit_test(options_tells_what_is_allowed),
