@@ -38,6 +38,20 @@ struct aff_digest aff_digest_of(const aff_bytes *parts, size_t count)
     return digest;
 }
 
+void aff_digest_add(struct aff_digest *sum, struct aff_digest one)
+{
+    uint64_t more = aff_get_u64(one.b + 8), low = aff_get_u64(sum->b + 8) + more;
+    aff_put_u64(sum->b, aff_get_u64(sum->b) + aff_get_u64(one.b) + (low < more));
+    aff_put_u64(sum->b + 8, low);
+}
+
+void aff_digest_subtract(struct aff_digest *sum, struct aff_digest one)
+{
+    uint64_t before = aff_get_u64(sum->b + 8), low = before - aff_get_u64(one.b + 8);
+    aff_put_u64(sum->b, aff_get_u64(sum->b) - aff_get_u64(one.b) - (low > before));
+    aff_put_u64(sum->b + 8, low);
+}
+
 uint32_t aff_crc32(uint32_t before, const void *data, size_t len)
 {
     return len ? (uint32_t)crc32_z(before, data, len) : before;

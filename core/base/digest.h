@@ -21,6 +21,13 @@ static inline bool aff_digest_equal(struct aff_digest a, struct aff_digest b)
     return memcmp(a.b, b.b, sizeof a.b) == 0;
 }
 
+/*
+ * The digest of a set is the sum of the digests of its members, modulo 2^128: it does not depend on their order, and
+ * members come and go. All zeros is that of the empty set.
+ */
+void aff_digest_add(struct aff_digest *sum, struct aff_digest one);
+void aff_digest_subtract(struct aff_digest *sum, struct aff_digest one);
+
 uint32_t aff_crc32(uint32_t before, const void *data, size_t len); /* zlib's; start with 0 */
 
 #endif

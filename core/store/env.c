@@ -66,6 +66,15 @@ static uint64_t data_size(const struct aff_store *store, uint64_t *ret_on_disk)
     return (uint64_t)st.st_size;
 }
 
+/* Nobody finds the files of a scratch store any more, nor its folder: they are gone with the last descriptor. */
+static void hide(const struct aff_store *store)
+{
+    static const char *const files[] = { "data.mdb", "lock.mdb", "owner", "marker" };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        (void)unlinkat(store->marker.folder_fd, files[i], 0);
+    (void)rmdir(store->folder);
+}
+
 static int discard(struct aff_store *store, const char *reason, aff_error *err)
 {
     static const char *const files[] = { "data.mdb", "lock.mdb" };
@@ -280,6 +289,7 @@ int aff_store_open(const struct aff_store_opts *opts, struct aff_store **ret_sto
     store->marker = (struct aff_marker){ .folder_fd = -1, .owner_fd = -1, .fd = -1 };
     store->logger = opts->logger;
     store->folder = aff_xstrdup(opts->folder);
+    store->scratch = opts->scratch;
 
     enum aff_left left = AFF_LEFT_NEW;
     bool fresh = false;
@@ -287,9 +297,11 @@ int aff_store_open(const struct aff_store_opts *opts, struct aff_store **ret_sto
     if (code == 0)
         code = aff_marker_init(&store->marker, opts->folder, opts->boot_id, &left, err);
     if (code == 0)
-        code = open_trusted(store, opts, left, &fresh, err);
-    if (code == 0)
+        code = open_trusted(store, opts, opts->scratch ? AFF_LEFT_NEW : left, &fresh, err);
+    if (code == 0 && !opts->scratch)
         code = aff_marker_say_open(&store->marker, err);
+    if (opts->scratch && store->marker.owner_fd >= 0 && code != AFF_EBUSY)
+        hide(store);
     if (code == 0 && fresh)
         code = create_dbs(store, err);
     if (code)
@@ -304,8 +316,10 @@ struct aff_store *aff_store_close(struct aff_store *store)
 {
     if (!store)
         return NULL;
-    assert(atomic_load(&store->readers) == 0);
+    assert(atomic_load(&store->readers) == 0 && !store->tally);
     aff_store_abort(store);
+    if (store->scratch)
+        return store_free(store);
     aff_error problem = { 0 };
     bool damaged = atomic_load(&store->corrupt);
     int rc = damaged ? MDB_SUCCESS : mdb_env_sync(store->env, 1);
@@ -336,6 +350,8 @@ int aff_store_wipe(struct aff_store *store, aff_error *err)
         code = aff_store_commit(store);
     else
         aff_store_abort(store);
+    if (code == 0)
+        aff_tally_wiped(store);
     if (code)
         return aff_fail_with(err, code, "store: cannot empty %s: %s", store->folder, aff_error_title(code));
     return 0;

@@ -4,7 +4,7 @@
  *   env.c      opens, closes, throws away, wipes      store.c   the writer: its transaction and the values
  *   marker.c   who has the folder, how it was left    expiry.c  the index of expiry times
  *   space.c    disk space ahead of use                tables.c  meta values and side tables
- *   item.c     the bytes of a stored value            digest.c  digest of all values
+ *   item.c     the bytes of a stored value            tally.c   digests of all values
  *   reader.c   snapshots for other loops
  */
 #ifndef AFF_STORE_INNER_H
@@ -29,6 +29,7 @@ enum aff_db {
 struct aff_store {
     const struct aff_logger *logger;
     char *folder;
+    bool scratch;
     struct aff_marker marker;
     MDB_env *env;
     MDB_dbi dbi[AFF_DBS];
@@ -36,6 +37,8 @@ struct aff_store {
     /* the writer's */
     MDB_txn *txn; /* NULL: none is open */
     int failure;  /* what spoiled the open transaction; it can only be dropped */
+    bool changed; /* values in the open transaction */
+    struct aff_store_tally *tally; /* NULL: none is taken */
     struct aff_space space;
 
     /* anybody's */
@@ -93,6 +96,14 @@ static inline void aff_store_leaves(struct aff_store *store)
 
 /* The code of the library for what LMDB or the system returned; notes damage. Any thread. */
 int aff_store_code(struct aff_store *store, int rc);
+
+/* LMDB's code: the first entry with a key above `after` (len 0: the first of all). */
+int aff_store_seek(MDB_cursor *at, aff_bytes after, MDB_val *k, MDB_val *v);
+
+/* tally.c, for the writer; harmless when none is taken. `item` NULL: the key goes. */
+int aff_tally_change(struct aff_store *store, aff_bytes key, const struct aff_item *item);
+void aff_tally_ended(struct aff_store *store, bool committed);
+void aff_tally_wiped(struct aff_store *store);
 
 /* Begins the writer's transaction unless it is open. */
 int aff_store_begin(struct aff_store *store);

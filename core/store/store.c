@@ -69,6 +69,7 @@ void aff_store_abort(struct aff_store *store)
         mdb_txn_abort(store->txn);
     store->txn = NULL;
     store->failure = 0;
+    aff_tally_ended(store, false);
 }
 
 int aff_store_commit(struct aff_store *store)
@@ -83,6 +84,7 @@ int aff_store_commit(struct aff_store *store)
     aff_store_leaves(store);
     int rc = mdb_txn_commit(store->txn); /* on errors it is gone as well */
     store->txn = NULL;
+    aff_tally_ended(store, rc == MDB_SUCCESS);
     if (rc)
         return aff_store_code(store, rc);
     aff_space_committed(&store->space, store->env);
@@ -144,6 +146,8 @@ int aff_store_put(struct aff_store *store, aff_bytes key, const struct aff_item 
         return AFF_ETOOLARGE;
     size_t size = aff_item_size(item);
     int code = prepare(store, key, size, item->version.expires_ms);
+    if (code == 0)
+        code = aff_tally_change(store, key, item);
     if (code)
         return code;
     MDB_val k = aff_to_val(key), v = { size, NULL };
@@ -160,6 +164,8 @@ int aff_store_delete(struct aff_store *store, aff_bytes key)
     if (!aff_store_key_fits(key))
         return AFF_EINVAL;
     int code = prepare(store, key, 0, AFF_NO_TIME);
+    if (code == 0)
+        code = aff_tally_change(store, key, NULL);
     if (code)
         return code;
     MDB_val k = aff_to_val(key);

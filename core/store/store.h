@@ -34,6 +34,7 @@ struct aff_store_opts {
     uint64_t map_bytes;  /* most that the store can ever hold, 1 MiB at least; address space only */
     unsigned readers;    /* readers that will be opened */
     const char *boot_id; /* NULL: /proc/sys/kernel/random/boot_id; tests bring their own */
+    bool scratch; /* for this process alone: begins empty, nothing is synced, the kernel removes it when it is closed */
     const struct aff_logger *logger;
 };
 
@@ -121,8 +122,31 @@ int aff_store_table_next(struct aff_store *store, enum aff_table table, aff_byte
 uint64_t aff_store_table_count(struct aff_store *store, enum aff_table table);
 uint64_t aff_store_count(struct aff_store *store); /* keys with a value */
 
-/* Order-independent digest of all keys, values, content types and version offsets: equal stores have equal digests. */
-int aff_store_digest(struct aff_store *store, struct aff_digest *ret_digest, uint64_t *ret_count);
+/* ---- tally: digests of all values, whatever the order in which they came ---- */
+
+struct aff_tally {
+    struct aff_digest full;  /* the set of all keys with content types, values and versions: equal stores have equal ones */
+    struct aff_digest plain; /* the same without versions: what a reader of the log has that knows nothing of them */
+    uint64_t count;          /* keys */
+};
+
+/* What one key adds: `plain` is the digest of key, content type and value; `full` that of `plain` and the version's four
+ * numbers, 8 bytes each, big-endian. */
+struct aff_tally aff_tally_of(aff_bytes key, const struct aff_item *item);
+void aff_tally_add(struct aff_tally *sum, const struct aff_tally *more);
+void aff_tally_subtract(struct aff_tally *sum, const struct aff_tally *less);
+
+/*
+ * The tally of a store, taken in slices while the writer goes on: changes of what was passed already are accounted for.
+ * One at a time; all of it on the writer's thread, and freed before the store is closed.
+ */
+struct aff_store_tally;
+int aff_store_tally_new(struct aff_store *store, struct aff_store_tally **ret_tally, aff_error *err);
+struct aff_store_tally *aff_store_tally_free(struct aff_store_tally *tally); /* accepts NULL, returns NULL */
+/* Takes about `bytes` more. 1: there is more; 0: it is whole, and stays so while the store changes; AFF_EAGAIN: there are
+ * changes that are not committed, try again when they are; or an error. */
+int aff_store_tally_step(struct aff_store_tally *tally, size_t bytes);
+void aff_store_tally_get(const struct aff_store_tally *tally, struct aff_tally *ret_sum); /* of what is committed */
 
 /* ---- readers: one per loop and store, on that loop's thread ---- */
 

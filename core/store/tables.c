@@ -86,8 +86,7 @@ int aff_store_table_delete(struct aff_store *store, enum aff_table table, aff_by
     return rc && rc != MDB_NOTFOUND ? aff_store_spoiled(store, rc) : 0;
 }
 
-/* LMDB's code. */
-static int seek_above(MDB_cursor *at, aff_bytes after, MDB_val *k, MDB_val *v)
+int aff_store_seek(MDB_cursor *at, aff_bytes after, MDB_val *k, MDB_val *v)
 {
     if (after.len == 0)
         return mdb_cursor_get(at, k, v, MDB_FIRST);
@@ -110,7 +109,7 @@ int aff_store_table_next(struct aff_store *store, enum aff_table table, aff_byte
     MDB_val k, v;
     int rc = mdb_cursor_open(store->txn, store->dbi[db_of(table)], &at);
     if (rc == MDB_SUCCESS) {
-        rc = seek_above(at, after, &k, &v);
+        rc = aff_store_seek(at, after, &k, &v);
         mdb_cursor_close(at);
     }
     if (rc == MDB_NOTFOUND)

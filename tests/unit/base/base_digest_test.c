@@ -44,6 +44,32 @@ static void parts_are_told_apart_by_their_lengths(void **state)
     assert_true(aff_digest_equal(aff_digest_of(ab_c, 2), aff_digest_of(ab_c, 2)));
 }
 
+static struct aff_digest all_of(unsigned char byte)
+{
+    struct aff_digest d;
+    memset(d.b, byte, sizeof d.b);
+    return d;
+}
+
+/* As numbers of 128 bits: a carry goes from the lower half to the upper one, and out of it. */
+static void members_of_a_set_come_and_go(void **state)
+{
+    (void)state;
+    const struct aff_digest empty = all_of(0), a = all_of(0xff), b = all_of(0x80);
+    struct aff_digest one = empty, sum = empty;
+    one.b[15] = 1;
+    aff_digest_add(&sum, a);
+    aff_digest_add(&sum, one);
+    assert_true(aff_digest_equal(sum, empty));
+    aff_digest_subtract(&sum, one);
+    assert_true(aff_digest_equal(sum, a));
+    aff_digest_add(&sum, b);
+    aff_digest_add(&sum, b);
+    aff_digest_subtract(&sum, a);
+    aff_digest_subtract(&sum, b);
+    assert_true(aff_digest_equal(sum, b));
+}
+
 static void crc32_is_that_of_zlib_and_can_be_continued(void **state)
 {
     (void)state;
@@ -58,6 +84,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(digests_are_sha_256_cut_to_128_bits),
         cmocka_unit_test(parts_are_told_apart_by_their_lengths),
+        cmocka_unit_test(members_of_a_set_come_and_go),
         cmocka_unit_test(crc32_is_that_of_zlib_and_can_be_continued),
     };
     return cmocka_run_group_tests_name("base/digest", tests, NULL, NULL);

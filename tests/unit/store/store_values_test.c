@@ -283,62 +283,6 @@ static void a_wipe_empties_everything_for_good(void **state)
     expect(f, "a", "new");
 }
 
-/* ---- digest ---- */
-
-static struct aff_digest digest(struct fixture *f, uint64_t count)
-{
-    struct aff_digest d;
-    uint64_t got;
-    assert_int_equal(aff_store_digest(f->store, &d, &got), 0);
-    assert_int_equal(got, count);
-    return d;
-}
-
-static void equal_content_has_equal_digests_whatever_its_history(void **state)
-{
-    struct fixture *f = *state;
-    struct aff_digest empty = digest(f, 0);
-    put(f, "a", item_of("1", 1));
-    put(f, "b", item_of("2", 2));
-    struct aff_digest both = digest(f, 2);
-    commit(f);
-    assert_true(aff_digest_equal(both, digest(f, 2)));
-    assert_int_equal(aff_store_wipe(f->store, NULL), 0);
-    assert_true(aff_digest_equal(empty, digest(f, 0)));
-    put(f, "b", item_of("2", 2));
-    put(f, "c", item_of("3", 3));
-    put(f, "a", item_of("1", 1));
-    assert_int_equal(aff_store_delete(f->store, aff_str("c")), 0);
-    assert_int_equal(aff_store_meta_put(f->store, "checkpoint", aff_str("not part of it")), 0);
-    assert_true(aff_digest_equal(both, digest(f, 2)));
-}
-
-static void the_digest_sees_each_part(void **state)
-{
-    struct fixture *f = *state;
-    struct aff_item variants[6];
-    for (int i = 0; i < 6; i++)
-        variants[i] = item_of("1", 1);
-    variants[1].value = aff_str("2");
-    variants[2].content_type = aff_str("text/plain");
-    variants[3].version.offset = 2;
-    variants[4].version.expires_ms = 0;
-    variants[5].content_type = aff_str("application/jso"); /* the cut between type and value moves */
-    variants[5].value = aff_str("n1");
-    struct aff_digest digests[7];
-    for (int i = 0; i < 6; i++) {
-        put(f, "a", variants[i]);
-        digests[i] = digest(f, 1);
-    }
-    aff_store_abort(f->store);
-    put(f, "b", variants[0]);
-    digests[6] = digest(f, 1);
-    for (int i = 0; i < 7; i++) {
-        for (int j = 0; j < i; j++)
-            assert_false(aff_digest_equal(digests[i], digests[j]));
-    }
-}
-
 #define store_test(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -357,8 +301,6 @@ int main(void)
         store_test(tables_are_ordered_and_apart),
         store_test(table_entries_are_replaced_and_deleted),
         store_test(a_wipe_empties_everything_for_good),
-        store_test(equal_content_has_equal_digests_whatever_its_history),
-        store_test(the_digest_sees_each_part),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
