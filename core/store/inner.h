@@ -35,9 +35,9 @@ struct aff_store {
     MDB_dbi dbi[AFF_DBS];
 
     /* the writer's */
-    MDB_txn *txn; /* NULL: none is open */
-    int failure;  /* what spoiled the open transaction; it can only be dropped */
-    bool changed; /* values in the open transaction */
+    MDB_txn *txn;                  /* NULL: none is open */
+    int failure;                   /* what spoiled the open transaction; it can only be dropped */
+    bool changed;                  /* values in the open transaction */
     struct aff_store_tally *tally; /* NULL: none is taken */
     struct aff_space space;
 

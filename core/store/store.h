@@ -125,7 +125,8 @@ uint64_t aff_store_count(struct aff_store *store); /* keys with a value */
 /* ---- tally: digests of all values, whatever the order in which they came ---- */
 
 struct aff_tally {
-    struct aff_digest full;  /* the set of all keys with content types, values and versions: equal stores have equal ones */
+    struct aff_digest
+        full; /* the set of all keys with content types, values and versions: equal stores have equal ones */
     struct aff_digest plain; /* the same without versions: what a reader of the log has that knows nothing of them */
     uint64_t count;          /* keys */
 };

@@ -63,7 +63,8 @@ void aff_tally_subtract(struct aff_tally *sum, const struct aff_tally *less)
 
 static bool is_passed(const struct aff_store_tally *tally, aff_bytes key)
 {
-    return tally->whole || (tally->place_len && aff_bytes_compare(key, aff_bytes_of(tally->place, tally->place_len)) <= 0);
+    return tally->whole ||
+           (tally->place_len && aff_bytes_compare(key, aff_bytes_of(tally->place, tally->place_len)) <= 0);
 }
 
 int aff_tally_change(struct aff_store *store, aff_bytes key, const struct aff_item *item)
