@@ -98,7 +98,7 @@ class OneBroker(unittest.TestCase):
                 (["start", "--dir", folder, "--version", "5"], "there is no Kafka '5'"),
                 (["start", "--dir", folder, "--brokers", "no"], "--brokers is a number"),
                 (["start", "--dir", folder, "--set", "log.cleaner.threads=-1"], "log.cleaner.threads"),
-                (["start", "--dir", folder, "--set", "controller.quorum.voters=1@127.0.0.1:1"], "broker 1 ended while it started"),
+                (["start", "--dir", folder, "--set", "metric.reporters=no.such.Class"], "broker 1 ended while it started"),
                 (["stop", "--dir", folder + "/none"], "there is no folder"),
                 (["stop"], "start --dir D"),
             ]:
