@@ -32,9 +32,12 @@ struct aff_coordinator_ops {
     const char *name;
     int (*take)(struct aff_coordinator *c, struct aff_seat *seat, aff_error *err);
     void (*leave)(struct aff_coordinator *c, struct aff_seat *seat); /* no event comes after it */
+    /* Answered by `granted`, or by a later `lead`: then it is asked again. */
     void (*request_epoch)(struct aff_coordinator *c, struct aff_seat *seat, uint32_t above);
     /* The partition was deposed by `newer_major`, or its claim failed. The driver says lead again when it is time to. */
     void (*deposed)(struct aff_coordinator *c, struct aff_seat *seat, uint32_t newer_major);
+    /* Valid records of another incarnation were read just now: somebody else leads. NULL: the driver does not ask the log. */
+    void (*heard)(struct aff_coordinator *c, struct aff_seat *seat);
     /* Boottime ns until which no other incarnation can lead what this node leads. INT64_MAX: always; 0: no lease. Any thread. */
     int64_t (*lease_until)(struct aff_coordinator *c);
     struct aff_coordinator *(*free)(struct aff_coordinator *c); /* no seat is taken any more; returns NULL */
@@ -46,7 +49,8 @@ struct aff_coordinator {
 
 struct aff_coordinator_embedded_opts {
     bool exclusive; /* the changelog is locked by this process, so nobody else can lead: that lock is the lease */
-    int64_t quiet_min_ms, quiet_max_ms; /* how long a deposed node waits before it tries again; 0: 2 s and 6 s */
+    /* How long a deposed node must hear nothing of another before it tries again, at random between; 0: 2 s and 6 s. */
+    int64_t quiet_min_ms, quiet_max_ms;
     const struct aff_logger *logger;
 };
 struct aff_coordinator *aff_coordinator_embedded_new(const struct aff_coordinator_embedded_opts *opts);

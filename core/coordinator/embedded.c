@@ -2,7 +2,8 @@
  * embedded.c - the coordinator of a node without one: it always wants to lead, and an epoch is the log's highest plus one.
  *
  * Beside a changelog that is locked by this process nobody else can lead, and the lock is the lease. On a shared log there is
- * no lease (strict reads are barriers) and a node that was deposed waits a while at random before it claims again.
+ * no lease (strict reads are barriers), and whoever is started leads at once. Who was deposed by that stands by until no valid
+ * record of another came for a while, chosen at random so that of several one is first; a master's heartbeats come each second.
  * Runs on the loops of its seats; it has no thread.
  */
 #include "base/alloc.h"
@@ -23,6 +24,8 @@ struct place {
     struct aff_timer lead, grant;
     uint32_t major;
     unsigned seed;
+    bool stands_by;            /* it was deposed, and got no grant since */
+    int64_t quiet_ns, heard_ns; /* how long nobody else must be heard; when somebody was, or the deposal */
 };
 
 static void fire_lead(struct aff_timer *timer)
@@ -67,11 +70,27 @@ static void leave(struct aff_coordinator *c, struct aff_seat *seat)
     free(p);
 }
 
+static int64_t now_ns(const struct place *p)
+{
+    return aff_mono_ns(aff_loop_clock(p->seat->loop));
+}
+
+/* Somebody else leads: this node is told to when it was not heard for long enough. */
+static void stand_by(struct place *p)
+{
+    p->heard_ns = now_ns(p);
+    aff_loop_timer_set(p->seat->loop, &p->lead, p->heard_ns + p->quiet_ns);
+}
+
+/* The log was read to its end just now. Somebody may have been heard there although the timer had fired: it may have been late. */
 static void request_epoch(struct aff_coordinator *c, struct aff_seat *seat, uint32_t above)
 {
     struct place *p = seat->driver;
 
     (void)c;
+    if (p->stands_by && now_ns(p) < p->heard_ns + p->quiet_ns)
+        return; /* told to lead again in time */
+    p->stands_by = false;
     p->major = above + 1;
     aff_loop_timer_set(seat->loop, &p->grant, 0);
 }
@@ -84,7 +103,19 @@ static void deposed(struct aff_coordinator *c, struct aff_seat *seat, uint32_t n
     int64_t wait_ms = min + rand_r(&p->seed) % (span > 0 ? span : 1);
 
     (void)newer_major;
-    aff_loop_timer_set(seat->loop, &p->lead, aff_mono_ns(aff_loop_clock(seat->loop)) + wait_ms * AFF_NS_PER_MS);
+    aff_loop_timer_cancel(seat->loop, &p->grant);
+    p->stands_by = true;
+    p->quiet_ns = wait_ms * AFF_NS_PER_MS;
+    stand_by(p);
+}
+
+static void heard(struct aff_coordinator *c, struct aff_seat *seat)
+{
+    struct place *p = seat->driver;
+
+    (void)c;
+    if (p->stands_by)
+        stand_by(p);
 }
 
 static int64_t lease_until(struct aff_coordinator *c)
@@ -105,6 +136,7 @@ static const struct aff_coordinator_ops ops = {
     .leave = leave,
     .request_epoch = request_epoch,
     .deposed = deposed,
+    .heard = heard,
     .lease_until = lease_until,
     .free = embedded_free,
 };

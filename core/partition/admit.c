@@ -4,7 +4,7 @@
  */
 #include "partition/state.h"
 
-enum { MERGED_REPLIES_MAX = 64 * 1024, RETRY_APPEND_MS = 20, IDEM_WEIGHT = 512 };
+enum { MERGED_REPLIES_MAX = 64 * 1024, RETRY_APPEND_MS = 20, RETRY_UNSAFE_MS = 250, IDEM_WEIGHT = 512 };
 
 /* ---- slots: keys that somebody waits for ---- */
 
@@ -119,8 +119,31 @@ void aff_core_flight_record(const struct aff_flight *f, struct aff_record *rec)
 /* The log takes no more: all appends wait for the next report, or for a moment when none will come. */
 void aff_core_stalled(struct aff_core *core, bool stalled)
 {
+    int64_t wait_ms = core->unsafe ? RETRY_UNSAFE_MS : RETRY_APPEND_MS;
+
     core->stalled = stalled;
-    core->retry_append_ns = stalled ? aff_core_now(core) + RETRY_APPEND_MS * AFF_NS_PER_MS : INT64_MAX;
+    core->retry_append_ns = stalled ? aff_core_now(core) + wait_ms * AFF_NS_PER_MS : INT64_MAX;
+}
+
+/* What the log just said about itself. Until it is right again it is tried with barriers (upkeep.c). */
+static void learn_safety(struct aff_core *core, bool unsafe)
+{
+    if (unsafe != core->unsafe)
+        aff_log_fields(core->w.logger, unsafe ? AFF_LOG_ERROR : AFF_LOG_INFO,
+                       unsafe ? "partition.log-unsafe" : "partition.log-safe",
+                       (const struct aff_log_field[]){ aff_f_str("keyspace", core->opts.keyspace),
+                                                       aff_f_int("partition", core->opts.index) },
+                       2);
+    core->unsafe = unsafe;
+}
+
+/* I0: with a log that takes nothing because it cannot be trusted, whoever waits for it is told so. */
+void aff_core_refuse_unsafe(struct aff_core *core)
+{
+    if (!core->unsafe)
+        return;
+    aff_core_refuse_queued(core, AFF_EUNSAFE);
+    aff_core_refuse_waiters(core, &core->proofs, AFF_EUNSAFE);
 }
 
 /* Hands the record to the log under the next number. Reads that wait for a proof ride on it (I5). */
@@ -136,12 +159,15 @@ int aff_core_flight_send(struct aff_core *core, struct aff_flight *f)
         f->stamp.seq++;
     aff_core_flight_record(f, &core->scratch);
     code = core->w.log->append(core->w.log, &core->scratch);
+    if (code == 0 || code == AFF_EUNSAFE)
+        learn_safety(core, code == AFF_EUNSAFE);
     if (code != 0) {
-        if (code == AFF_EAGAIN || aff_list_empty(&f->carried)) /* with nobody to tell it to, it is tried again */
+        if (code == AFF_EAGAIN || core->unsafe || aff_list_empty(&f->carried)) /* nobody to tell: it is tried again */
             aff_core_stalled(core, true);
         return code;
     }
     core->own.seq = f->stamp.seq;
+    f->sent_ns = aff_core_now(core);
     core->flight_weight += f->weight;
     core->flight_count++;
     if (f->kind == AFF_KIND_BARRIER)
@@ -450,6 +476,28 @@ static void enqueue(struct aff_core *core, struct aff_op *op)
     aff_core_slot_settled(core, slot);
 }
 
+/*
+ * Is a record not reported for too long? What is queued waits until its deadline, but more would only fill the queue for a log
+ * that may be gone: it is refused at once, provably not applied.
+ */
+static bool log_stalls(struct aff_core *core)
+{
+    const struct aff_list *oldest = aff_list_first(&core->flights);
+    bool stalls = core->opts.stall_ms > 0 && oldest &&
+                  aff_core_now(core) - aff_container_of(oldest, const struct aff_flight, link)->sent_ns >
+                      core->opts.stall_ms * AFF_NS_PER_MS;
+
+    if (stalls != core->stall_told)
+        aff_log_fields(core->w.logger, stalls ? AFF_LOG_WARN : AFF_LOG_INFO,
+                       stalls ? "partition.log-stalled" : "partition.log-goes-on",
+                       (const struct aff_log_field[]){ aff_f_str("keyspace", core->opts.keyspace),
+                                                       aff_f_int("partition", core->opts.index),
+                                                       aff_f_int("in-flight", core->flight_count) },
+                       3);
+    core->stall_told = stalls;
+    return stalls;
+}
+
 void aff_core_submit(struct aff_core *core, struct aff_op *op)
 {
     int code = admissible(core, op);
@@ -466,6 +514,10 @@ void aff_core_submit(struct aff_core *core, struct aff_op *op)
         }
         if (aff_core_replay(core, op))
             return;
+    }
+    if (op->kind != AFF_OP_BARRIER && log_stalls(core)) {
+        aff_core_answer(core, op, AFF_ESTALLED, AFF_OUTCOME_NOT_APPLIED);
+        return;
     }
     if (op->deadline_ns)
         aff_heap_set(&core->deadlines, &op->deadline, op->deadline_ns);

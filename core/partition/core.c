@@ -207,6 +207,7 @@ bool aff_core_flush(struct aff_core *core)
     aff_core_pump(core);
     aff_core_repair(core);
     aff_core_barrier(core);
+    aff_core_refuse_unsafe(core);
     step_down_when_idle(core);
     committed = aff_core_commit(core);
     if (had_changes && committed)

@@ -21,7 +21,12 @@ struct aff_core_opts {
     int64_t ttl_ms;         /* default lifetime of a value; 0: for ever */
     int64_t compaction_lag_ms;
     int64_t tombstone_retention_ms;
-    int64_t heartbeat_ms;   /* a BARRIER that often; 0: 1, 10, 60 s after the claim, then every lag / 6 */
+    /*
+     * A BARRIER that often, so that others see that the master lives; before this node takes over, it reads the end once more.
+     * 0: 1, 10, 60 s after the claim, then every lag / 6.
+     */
+    int64_t heartbeat_ms;
+    int64_t stall_ms;       /* a record not reported for so long: new writes are refused (AFF_ESTALLED); 0: never */
     uint32_t window;        /* records handed to the log and not reported; 0: 256 */
     uint32_t queue;         /* operations waiting, all keys together; 0: 4096 */
 #ifdef AFF_MUTANTS

@@ -178,6 +178,7 @@ static bool observe(struct aff_core *core, const struct aff_record *rec)
         core->hole = true;
     if (!(valid ? observe_valid(core, rec) : aff_core_apply_void(core, rec)))
         return false;
+    core->heard |= valid && rec->stamp.nonce != core->opts.nonce;
     core->frontier = rec->offset + 1;
     core->last_time_ms = rec->time_ms;
     core->uncommitted++;
@@ -217,6 +218,9 @@ static bool log_is_whole(struct aff_core *core, int64_t start, int64_t end)
 
 static void after_batch(struct aff_core *core, int64_t next, int64_t end)
 {
+    if (core->heard)
+        core->w.coordinator->heard(core->w.coordinator);
+    core->heard = false;
     if (next > core->frontier) {
         core->frontier = next; /* holes of compaction at the end of what was read */
         core->hole = true;

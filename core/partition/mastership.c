@@ -21,6 +21,11 @@ void aff_core_lead(struct aff_core *core)
     core->want_lead = true;
     core->resigning = false;
     core->granting = false; /* an answer that was lost is asked for again */
+    if (core->role == AFF_ROLE_FOLLOWING && core->caught_up && core->opts.heartbeat_ms > 0) {
+        core->caught_up = false; /* the silence may be this node's own, or the log's: it must answer first */
+        aff_core_read_on(core, false);
+        return;
+    }
     aff_core_try_lead(core);
 }
 
@@ -111,9 +116,11 @@ void aff_core_append_claim(struct aff_core *core)
     if (!core->claim_pending)
         return;
     code = send_claim(core);
-    if (code != 0) {
+    if (code != 0 && code != core->claim_code)
         aff_log(core->w.logger, WARN, "partition.claim-delayed", aff_f_str("keyspace", core->opts.keyspace),
                 aff_f_int("partition", core->opts.index), aff_f_str("why", aff_error_title(code)));
+    core->claim_code = code;
+    if (code != 0) {
         core->retry_claim_ns = aff_core_now(core) + RETRY_CLAIM_MS * AFF_NS_PER_MS;
         return;
     }
@@ -196,7 +203,7 @@ void aff_core_lay_down(struct aff_core *core)
 {
     core->w.log->reset(core->w.log);
     core->own = (struct aff_stamp){ 0 };
-    core->claim_pending = core->granting = core->resigning = core->caught_up = false;
+    core->claim_pending = core->granting = core->resigning = core->caught_up = core->unsafe = false;
     aff_core_stalled(core, false);
     core->retry_claim_ns = core->next_idle_ns = core->next_expiry_ns = INT64_MAX;
     aff_core_set_role(core, AFF_ROLE_FOLLOWING);

@@ -194,6 +194,14 @@ static void coordinator_deposed(struct aff_world_coordinator *w, aff_epoch newer
     p->coordinator->ops->deposed(p->coordinator, &p->seat, aff_epoch_major(newer));
 }
 
+static void coordinator_heard(struct aff_world_coordinator *w)
+{
+    struct aff_partition *p = aff_container_of(w, struct aff_partition, world_coordinator);
+
+    if (p->coordinator->ops->heard)
+        p->coordinator->ops->heard(p->coordinator, &p->seat);
+}
+
 static int64_t coordinator_lease_until(struct aff_world_coordinator *w)
 {
     struct aff_partition *p = aff_container_of(w, struct aff_partition, world_coordinator);
@@ -405,7 +413,7 @@ static void wire(struct aff_partition *p)
     p->world_log = (struct aff_world_log){ log_append, log_read, log_reset, log_keep_from };
     p->world_store = store_functions;
     p->world_coordinator = (struct aff_world_coordinator){ coordinator_request_epoch, coordinator_deposed,
-                                                           coordinator_lease_until };
+                                                           coordinator_heard, coordinator_lease_until };
     p->world_entropy.u64 = entropy_u64;
     p->world_host.changed = host_changed;
     p->sink = (struct aff_changelog_sink){ on_reports, on_entries };

@@ -43,6 +43,7 @@ struct aff_flight {
     struct aff_list carried; /* operations that ride on it, in order */
     struct aff_op *writer;   /* the last of them that staged something: it gets the version */
     struct aff_list waiters; /* operations that wait for the proof that it gives (I5) */
+    int64_t sent_ns; /* when it was handed over */
     bool reported;
     int64_t offset, time_ms; /* as reported */
     size_t weight;           /* bytes that the store may need for it */
@@ -70,6 +71,7 @@ struct aff_core {
     bool has_identity;
     unsigned char identity[AFF_IDENTITY_LEN];
     bool caught_up;         /* the last read reached the end */
+    bool heard;             /* valid records of another incarnation came since the coordinator was told */
 
     /* reading */
     uint64_t ticket;
@@ -81,6 +83,7 @@ struct aff_core {
     bool want_lead, granting, resigning, draining;
     struct aff_stamp own;   /* seq: of the last record handed to the log */
     bool claim_pending;     /* the CLAIM is due and not handed to the log yet */
+    int claim_code;         /* why it was not, as logged */
     unsigned char claim_identity[AFF_IDENTITY_LEN];
     int64_t retry_claim_ns;
 
@@ -93,6 +96,8 @@ struct aff_core {
     uint32_t queued;
     bool stalled;           /* the log took no more: wait for a report, or for a moment (others may have filled it) */
     int64_t retry_append_ns;
+    bool unsafe;            /* it takes nothing, because it is not as it must be (I0): nobody is to wait for it */
+    bool stall_told;        /* that writes are refused for a record that is not reported was logged */
     unsigned barriers;      /* BARRIERs in flight */
     struct aff_map running; /* idempotency ids under way */
 
@@ -179,6 +184,7 @@ int aff_core_flight_send(struct aff_core *core, struct aff_flight *f);
 void aff_core_stalled(struct aff_core *core, bool stalled);
 void aff_core_flight_record(const struct aff_flight *f, struct aff_record *rec);
 void aff_core_refuse_queued(struct aff_core *core, int code);
+void aff_core_refuse_unsafe(struct aff_core *core);
 
 /* answer.c */
 void aff_core_answer(struct aff_core *core, struct aff_op *op, int code, enum aff_outcome outcome);

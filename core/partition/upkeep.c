@@ -103,10 +103,14 @@ static bool send_barrier(struct aff_core *core)
     return hand_over(core, f);
 }
 
-/* Do reads wait that no record will prove? One barrier at a time: those who come later share the next. */
+/*
+ * Do reads wait that no record will prove? One barrier at a time: those who come later share the next. One also asks a log that
+ * was not as it must be whether it is again.
+ */
 bool aff_core_barrier_due(const struct aff_core *core)
 {
-    return core->role == AFF_ROLE_MASTER && !core->stalled && !aff_list_empty(&core->proofs) && core->barriers == 0;
+    return core->role == AFF_ROLE_MASTER && !core->stalled && core->barriers == 0 &&
+           (core->unsafe || !aff_list_empty(&core->proofs));
 }
 
 void aff_core_barrier(struct aff_core *core)
@@ -132,11 +136,13 @@ void aff_core_plan_idle(struct aff_core *core)
 
 void aff_core_idle_barrier(struct aff_core *core)
 {
+    bool beats = core->opts.heartbeat_ms > 0 && core->barriers > 0; /* none is piled up on one that is under way */
+
     if (core->role != AFF_ROLE_MASTER) {
         core->next_idle_ns = INT64_MAX;
         return;
     }
-    if (AFF_WEAK(core, TAIL) || (aff_core_may_append(core) && send_barrier(core)))
+    if (AFF_WEAK(core, TAIL) || beats || (aff_core_may_append(core) && send_barrier(core)))
         aff_core_plan_idle(core);
     else
         core->next_idle_ns = aff_core_now(core) + AFF_NS_PER_S;

@@ -15,7 +15,7 @@
 
 /* changelog.h, with records in place of entries. */
 struct aff_world_log {
-    /* Event: aff_core_report(). 0, or nothing appended: AFF_EAGAIN, AFF_ENOSPACE, AFF_ETOOLARGE. */
+    /* Event: aff_core_report(). 0, or nothing appended: AFF_EAGAIN, AFF_ENOSPACE, AFF_ETOOLARGE, AFF_EUNSAFE. */
     int (*append)(struct aff_world_log *log, const struct aff_record *rec);
     /* Events: aff_core_record() for each, then aff_core_read_done(). A new read replaces an open one. */
     void (*read)(struct aff_world_log *log, int64_t from, bool wait, uint64_t ticket);
@@ -46,6 +46,8 @@ struct aff_world_coordinator {
     void (*request_epoch)(struct aff_world_coordinator *c, uint32_t above);
     /* This node does not lead the partition any more, or could not: `newer` is the epoch that the log knows. */
     void (*deposed)(struct aff_world_coordinator *c, aff_epoch newer);
+    /* Valid records of another incarnation were read just now. */
+    void (*heard)(struct aff_world_coordinator *c);
     /* Until when (boottime ns) no other incarnation can lead; INT64_MAX: as long as this process lives; 0: no lease. */
     int64_t (*lease_until)(struct aff_world_coordinator *c);
 };

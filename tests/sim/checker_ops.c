@@ -4,12 +4,14 @@
 #include "checker_ops.h"
 
 #include "fake_store.h"
+#include "faults.h"
 #include "trace.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { LATE_NS = 20 * SIM_MS };
+#define LATE_NS (20 * SIM_MS)
+#define UNSAFE_PATIENCE_NS (10 * SIM_S)
 
 static bool is_command(const struct sim_attempt *a)
 {
@@ -337,6 +339,29 @@ static void count_outcome(struct sim *sim, const struct sim_attempt *a)
         sim_count(sim->coverage, (enum sim_counter)counters[a->result.outcome]);
 }
 
+/* A log that is right again is soon taken for it, and only one that holds a record back stalls. */
+static void check_log_refusal(struct sim_node *n, const struct sim_attempt *a)
+{
+    struct sim *sim = n->sim;
+    int64_t since = sim->faults->log_trouble_until_ns;
+
+    if (a->result.code == AFF_EUNSAFE) {
+        sim_count(sim->coverage, SIM_UNSAFE);
+        if (since < n->healthy_since_ns)
+            since = n->healthy_since_ns;
+        if (since < n->leads_since_ns)
+            since = n->leads_since_ns;
+        if (sim->now_ns - since > UNSAFE_PATIENCE_NS)
+            sim_violation(sim, "I0", "attempt #%" PRIu32 " was refused for a log that has been safe for %.0f s", a->id,
+                          (double)(sim->now_ns - since) / (double)SIM_S);
+    } else if (a->result.code == AFF_ESTALLED) {
+        sim_count(sim->coverage, SIM_STALLED);
+        if (sim->profile.stall_ms == 0 || n->standing.in_flight == 0)
+            sim_violation(sim, "progress", "attempt #%" PRIu32 " was refused for a record in flight, there is none",
+                          a->id);
+    }
+}
+
 void sim_check_answer(struct sim_node *n, struct sim_attempt *a, const struct aff_op *op)
 {
     struct sim *sim = n->sim;
@@ -344,6 +369,7 @@ void sim_check_answer(struct sim_node *n, struct sim_attempt *a, const struct af
 
     count_outcome(sim, a);
     check_in_time(n, a);
+    check_log_refusal(n, a);
     if (a->request && (r->outcome == AFF_OUTCOME_COMMITTED || r->outcome == AFF_OUTCOME_NONE))
         a->request->settled = true;
     if (a->call == SIM_READ)

@@ -50,6 +50,9 @@
     X(REFUSED_REPORTS, "reports of a refusal")                                                                         \
     X(NO_OFFSETS, "reports without an offset")                                                                         \
     X(LOG_FULL, "appends turned away")                                                                                 \
+    X(LOG_UNSAFE, "appends to a log that is not as it must be")                                                        \
+    X(UNSAFE, "operations refused for an unsafe log")                                                                  \
+    X(STALLED, "operations refused for a log that stalls")                                                             \
     X(READ_ERRORS, "reads that failed")                                                                                \
     X(STALE_READS, "answers to reads that were replaced")                                                              \
     X(PAUSES, "nodes paused")                                                                                          \

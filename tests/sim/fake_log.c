@@ -245,6 +245,11 @@ void sim_log_read(struct sim_log *log, struct sim_node *node, int64_t from, bool
     sim_at(log->sim, &r->event, log->sim->now_ns + log->sim->profile.latency_ns / 2);
 }
 
+void sim_log_distrust(struct sim_log *log, int64_t until_ns)
+{
+    log->unsafe_until_ns = until_ns;
+}
+
 void sim_log_outage(struct sim_log *log, int64_t until_ns)
 {
     log->outage_until_ns = until_ns;
@@ -270,7 +275,7 @@ struct sim_log *sim_log_new(struct sim *sim)
 
 void sim_log_settle(struct sim_log *log)
 {
-    log->outage_until_ns = 0;
+    log->outage_until_ns = log->unsafe_until_ns = 0;
     aff_list_each(node, &log->producers)
         sim_producer_settle(sim_producer_of(node));
 }

@@ -47,6 +47,7 @@ struct sim_log {
     struct aff_list parked;    /* reads that wait for a record */
     struct aff_list reads;     /* under way */
     int64_t outage_until_ns;
+    int64_t unsafe_until_ns; /* takes nothing, because it is not as it must be (I0) */
     int64_t clean_bound;     /* compaction has removed records below it, by what stands below it */
     int64_t tombstones_gone; /* one above the last tombstone that was removed */
     struct aff_buf buf;
@@ -71,6 +72,7 @@ void sim_log_read(struct sim_log *log, struct sim_node *node, int64_t from, bool
 /* Somebody who is no node writes to a client's key. */
 void sim_log_foreign(struct sim_log *log, int key);
 void sim_log_outage(struct sim_log *log, int64_t until_ns);
+void sim_log_distrust(struct sim_log *log, int64_t until_ns);
 void sim_log_compact(struct sim_log *log);
 void sim_log_settle(struct sim_log *log); /* the end of the faults: nothing lands late any more */
 

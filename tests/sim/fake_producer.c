@@ -320,6 +320,10 @@ int sim_producer_append(struct sim_producer *p, const struct aff_record *rec)
     struct sim *sim = p->log->sim;
     struct request *r;
 
+    if (p->log->unsafe_until_ns > sim->now_ns) {
+        sim_count(sim->coverage, SIM_LOG_UNSAFE);
+        return AFF_EUNSAFE;
+    }
     if (!sim->quiet && sim_chance(&sim->random, sim->profile.again)) {
         sim_count(sim->coverage, SIM_LOG_FULL);
         return sim_below(&sim->random, 4) ? AFF_EAGAIN : AFF_ENOSPACE;

@@ -143,6 +143,16 @@ static void break_log(struct sim_faults *f)
     sim_log_outage(f->sim->log, f->sim->now_ns + for_ns);
 }
 
+/* Somebody changes a setting of the log, and puts it right again. */
+static void distrust_log(struct sim_faults *f)
+{
+    int64_t for_ns = sim_spread(chance_of(f), 100 * SIM_MS, 2 * SIM_MINUTE);
+
+    sim_trace_line(f->sim, "log: not as it must be for %.3f ms", (double)for_ns / (double)SIM_MS);
+    log_is_troubled(f, for_ns);
+    sim_log_distrust(f->sim->log, f->sim->now_ns + for_ns);
+}
+
 /* The appends of one node are held up, those of the others are not. */
 static void stall_one(struct sim_faults *f)
 {
@@ -257,7 +267,7 @@ void sim_faults_step(struct sim_faults *f)
         { p->drain, drain_one },         { p->clock_jump, set_clock },  { p->backup_restored, restore_backup },
         { p->disk_lost, lose_disk },     { p->no_room, fill_disk },     { p->outage, break_log },
         { p->stall, stall_one },         { p->foreign, write_foreign }, { p->long_absence, be_away_long },
-        { p->lease_lapse, break_lease },
+        { p->lease_lapse, break_lease }, { p->distrust, distrust_log },
     };
 
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !f->sim->violated; i++)

@@ -363,6 +363,7 @@ void sim_node_start(struct sim_node *n)
         .heartbeat_ms = sim->profile.heartbeat_ms,
         .window = (uint32_t)sim->profile.window,
         .queue = (uint32_t)sim->profile.queue,
+        .stall_ms = sim->profile.stall_ms,
         .mutants = sim->mutants,
     };
 

@@ -39,6 +39,7 @@ static void choose_times(struct sim_profile *p, struct sim_random *r)
     p->start_moves = sim_below(r, 2);
     p->window = sim_below(r, 3) ? 256 : (int)sim_between(r, 1, 4);
     p->queue = sim_below(r, 4) ? 4096 : (int)sim_between(r, 2, 8);
+    p->stall_ms = sim_below(r, 2) ? 0 : sim_between(r, 100, 10000);
 }
 
 static void choose_faults(struct sim_profile *p, struct sim_random *r)
@@ -55,6 +56,7 @@ static void choose_faults(struct sim_profile *p, struct sim_random *r)
     p->stall = rate(r, 300);
     p->foreign = rate(r, 200);
     p->lease_lapse = rate(r, 500);
+    p->distrust = rate(r, 150);
     p->long_absence = sim_below(r, 6) == 0 ? 60 : 0;
     if (p->heartbeat_ms && (p->long_idle || p->long_absence)) /* a beat each second for hours is only slow */
         p->heartbeat_ms = 60000;
@@ -74,7 +76,7 @@ static void choose_faults(struct sim_profile *p, struct sim_random *r)
 static void be_calm(struct sim_profile *p)
 {
     p->election = p->pause = p->crash = p->drain = p->backup_restored = p->disk_lost = p->no_room = 0;
-    p->outage = p->stall = p->foreign = p->long_absence = 0;
+    p->outage = p->stall = p->foreign = p->long_absence = p->distrust = 0;
     p->report_lost = p->report_no_offset = p->resend = p->refused = p->broken = p->again = 0;
     p->commit_fails = p->disk_fails = p->read_fails = p->grant_lost = p->grant_twice = 0;
 }

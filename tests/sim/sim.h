@@ -77,11 +77,12 @@ struct sim_profile {
     bool start_moves;      /* its start is the first entry that is left, or stays 0 */
     int64_t lag_ms, retention_ms, heartbeat_ms;
     int window, queue;  /* of the core */
+    int64_t stall_ms;   /* of the core; 0: never */
     int64_t latency_ns; /* typical time for an append, a report, a read */
     enum sim_lease_mode lease_mode;
     /* faults, chance of each per step */
     unsigned election, pause, crash, backup_restored, disk_lost, clock_jump, outage, stall, drain, foreign,
-        long_absence, lease_lapse;
+        long_absence, lease_lapse, distrust;
     /* faults, chance per append */
     unsigned report_lost, report_no_offset, resend, refused, broken, again;
     /* chance per commit, disk full, per read, per grant */

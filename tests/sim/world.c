@@ -84,6 +84,12 @@ static void world_deposed(struct aff_world_coordinator *c, aff_epoch newer)
     sim_coordinator_deposed(n->sim->coordinator, n);
 }
 
+/* The fake coordinator elects by what it sees of the nodes, not by what they hear. */
+static void world_heard(struct aff_world_coordinator *c)
+{
+    (void)c;
+}
+
 static int64_t world_lease_until(struct aff_world_coordinator *c)
 {
     struct sim_node *n = aff_container_of(c, struct sim_node, world_coordinator);
@@ -132,7 +138,8 @@ static int64_t clock_wall_ms(const struct aff_clock *c)
 void sim_world_make(struct sim_node *n)
 {
     n->world_log = (struct aff_world_log){ world_append, world_read, world_reset, world_keep_from };
-    n->world_coordinator = (struct aff_world_coordinator){ world_request_epoch, world_deposed, world_lease_until };
+    n->world_coordinator = (struct aff_world_coordinator){ world_request_epoch, world_deposed, world_heard,
+                                                             world_lease_until };
     n->world_entropy.u64 = world_u64;
     n->world_host.changed = world_changed;
     n->clock = (struct aff_clock){ clock_mono_ns, clock_boot_ns, clock_wall_ms };

@@ -127,6 +127,80 @@ static void a_defeat_is_followed_by_two_to_six_seconds_of_quiet(void **state)
     end(&f);
 }
 
+static void heard(struct fixture *f)
+{
+    f->inside = true;
+    f->coordinator->ops->heard(f->coordinator, &f->seat);
+    f->inside = false;
+}
+
+static void ask(struct fixture *f, uint32_t above)
+{
+    f->granted = 0;
+    f->inside = true;
+    f->coordinator->ops->request_epoch(f->coordinator, &f->seat, above);
+    f->inside = false;
+    after(f, 0);
+}
+
+static void who_was_deposed_stands_by_as_long_as_another_is_heard(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    begin(&f, false);
+    after(&f, 0);
+    f.coordinator->ops->deposed(f.coordinator, &f.seat, 7);
+    for (int i = 0; i < 100; i++) {
+        after(&f, 1000);
+        heard(&f);
+    }
+    assert_int_equal(f.leads, 1);
+    after(&f, 1999);
+    assert_int_equal(f.leads, 1);
+    after(&f, 4002);
+    assert_int_equal(f.leads, 2);
+    ask(&f, 7);
+    assert_int_equal(f.granted, 8);
+    end(&f);
+}
+
+/* The timer was late, and the log, once asked, told of the other. */
+static void who_hears_another_when_it_is_to_lead_gets_no_epoch(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    begin(&f, false);
+    after(&f, 0);
+    f.coordinator->ops->deposed(f.coordinator, &f.seat, 7);
+    after(&f, 60000);
+    assert_int_equal(f.leads, 2);
+    heard(&f);
+    ask(&f, 7);
+    assert_int_equal(f.granted, 0);
+    after(&f, 6001);
+    assert_int_equal(f.leads, 3);
+    ask(&f, 7);
+    assert_int_equal(f.granted, 8);
+    end(&f);
+}
+
+static void a_fresh_start_leads_at_once_whoever_is_heard(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    begin(&f, false);
+    heard(&f);
+    after(&f, 0);
+    assert_int_equal(f.leads, 1);
+    heard(&f);
+    ask(&f, 41);
+    assert_int_equal(f.granted, 42);
+    end(&f);
+}
+
 static void who_left_hears_nothing_more(void **state)
 {
     struct fixture f;
@@ -148,6 +222,9 @@ int main(void)
         cmocka_unit_test(an_epoch_is_above_what_was_asked),
         cmocka_unit_test(a_locked_log_is_the_lease),
         cmocka_unit_test(a_defeat_is_followed_by_two_to_six_seconds_of_quiet),
+        cmocka_unit_test(who_was_deposed_stands_by_as_long_as_another_is_heard),
+        cmocka_unit_test(who_hears_another_when_it_is_to_lead_gets_no_epoch),
+        cmocka_unit_test(a_fresh_start_leads_at_once_whoever_is_heard),
         cmocka_unit_test(who_left_hears_nothing_more),
     };
 

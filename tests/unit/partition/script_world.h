@@ -125,6 +125,7 @@ struct script {
     uint32_t epoch_above;
     unsigned deposed;
     aff_epoch deposed_by;
+    unsigned heard;
     int64_t lease_until;
 
     struct aff_standing standing; /* as last told to the host */
