@@ -18,13 +18,20 @@
  *
  * From then on a master does not age: no delete of others counts before a newer CLAIM, which it would read first.
  */
+#include "partition/checkpoint.h"
+
 #include "partition/state.h"
+
+int64_t aff_checkpoint_age_limit_ms(int64_t tombstone_retention_ms)
+{
+    int64_t hour = 3600 * INT64_C(1000), lives = tombstone_retention_ms;
+
+    return lives > 2 * hour ? lives - hour : lives / 2;
+}
 
 int64_t aff_core_age_limit(const struct aff_core *core)
 {
-    int64_t hour = 3600 * INT64_C(1000), lives = core->opts.tombstone_retention_ms;
-
-    return lives > 2 * hour ? lives - hour : lives / 2;
+    return aff_checkpoint_age_limit_ms(core->opts.tombstone_retention_ms);
 }
 
 /* The end of the log was reached: was what was read first still there when the last was read? */
@@ -75,17 +82,18 @@ bool aff_core_age_own(struct aff_core *core, int64_t time_ms)
     return true;
 }
 
-enum { CHECKPOINT_VERSION = 1, CHECKPOINT_LEN = 83 };
+enum { CHECKPOINT_VERSION = 1, APPLIED_AT = 27 };
 
 int aff_core_checkpoint_save(struct aff_core *core)
 {
-    unsigned char b[CHECKPOINT_LEN], *p = b;
+    unsigned char b[AFF_CHECKPOINT_LEN], *p = b;
 
     *p++ = CHECKPOINT_VERSION;
     *p++ = core->has_identity;
     *p++ = core->hole;
     memcpy(p, core->identity, AFF_IDENTITY_LEN), p += AFF_IDENTITY_LEN;
     aff_put_u64(p, core->opts.partitions), p += 8;
+    assert(p == b + APPLIED_AT);
     aff_put_u64(p, (uint64_t)core->frontier), p += 8;
     aff_put_u64(p, core->cur.epoch), p += 8;
     aff_put_u64(p, core->cur.nonce), p += 8;
@@ -94,7 +102,17 @@ int aff_core_checkpoint_save(struct aff_core *core)
     aff_put_u64(p, (uint64_t)core->caught_up_ms), p += 8;
     aff_put_u64(p, core->opts.index), p += 8;
     assert(p == b + sizeof b);
-    return core->w.store->meta_put(core->w.store, "checkpoint", aff_bytes_of(b, sizeof b));
+    return core->w.store->meta_put(core->w.store, AFF_CHECKPOINT, aff_bytes_of(b, sizeof b));
+}
+
+bool aff_checkpoint_applied(aff_bytes checkpoint, int64_t *ret_offset)
+{
+    const unsigned char *b = checkpoint.data;
+
+    if (checkpoint.len != AFF_CHECKPOINT_LEN || b[0] != CHECKPOINT_VERSION)
+        return false;
+    *ret_offset = (int64_t)aff_get_u64(b + APPLIED_AT);
+    return true;
 }
 
 /* Dirty keys that were kept: how many, and where the first of their records stands. */
@@ -123,7 +141,7 @@ int aff_core_checkpoint_load(struct aff_core *core)
     struct aff_cursor c;
     uint8_t version, has_identity, hole;
     aff_bytes identity;
-    int code = core->w.store->meta_get(core->w.store, "checkpoint", &value);
+    int code = core->w.store->meta_get(core->w.store, AFF_CHECKPOINT, &value);
 
     if (code != 1)
         return code;
@@ -132,7 +150,7 @@ int aff_core_checkpoint_load(struct aff_core *core)
     has_identity = aff_cursor_u8(&c);
     hole = aff_cursor_u8(&c);
     identity = aff_cursor_take(&c, AFF_IDENTITY_LEN);
-    if (value.len != CHECKPOINT_LEN || version != CHECKPOINT_VERSION)
+    if (value.len != AFF_CHECKPOINT_LEN || version != CHECKPOINT_VERSION)
         return AFF_EINVAL;
     if (aff_cursor_u64(&c) != core->opts.partitions)
         return AFF_ECORRUPT;

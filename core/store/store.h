@@ -103,6 +103,8 @@ int aff_store_expired(struct aff_store *store, int64_t now_ms, struct aff_expiry
 /* The checkpoint and other small values that the partition keeps with its state, by name; bytes are the caller's
  * format. */
 int aff_store_meta_get(struct aff_store *store, const char *name, aff_bytes *ret_value); /* 1, 0, error */
+/* As it is committed, whatever the open transaction has: at most `size` bytes are copied to `to`. */
+int aff_store_meta_committed(struct aff_store *store, const char *name, void *to, size_t size, size_t *ret_len);
 int aff_store_meta_put(struct aff_store *store, const char *name, aff_bytes value) AFF_MUST_USE;
 
 /* Ordered side tables: small keys (at most 511 bytes) to small values. */
@@ -125,8 +127,7 @@ uint64_t aff_store_count(struct aff_store *store); /* keys with a value */
 /* ---- tally: digests of all values, whatever the order in which they came ---- */
 
 struct aff_tally {
-    struct aff_digest
-        full; /* the set of all keys with content types, values and versions: equal stores have equal ones */
+    struct aff_digest full;  /* all keys with content types, values and versions: equal stores have equal ones */
     struct aff_digest plain; /* the same without versions: what a reader of the log has that knows nothing of them */
     uint64_t count;          /* keys */
 };

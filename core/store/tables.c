@@ -57,6 +57,24 @@ int aff_store_meta_get(struct aff_store *store, const char *name, aff_bytes *ret
     return get(store, AFF_DB_META, aff_str(name), ret_value);
 }
 
+int aff_store_meta_committed(struct aff_store *store, const char *name, void *to, size_t size, size_t *ret_len)
+{
+    MDB_txn *txn = NULL;
+    MDB_val k = aff_to_val(aff_str(name)), v;
+    int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
+    if (rc)
+        return aff_store_code(store, rc);
+    rc = mdb_get(txn, store->dbi[AFF_DB_META], &k, &v);
+    if (rc == MDB_SUCCESS) {
+        memcpy(to, v.mv_data, v.mv_size < size ? v.mv_size : size);
+        *ret_len = v.mv_size;
+    }
+    mdb_txn_abort(txn);
+    if (rc == MDB_NOTFOUND)
+        return 0;
+    return rc ? aff_store_code(store, rc) : 1;
+}
+
 int aff_store_meta_put(struct aff_store *store, const char *name, aff_bytes value)
 {
     return put(store, AFF_DB_META, aff_str(name), value);

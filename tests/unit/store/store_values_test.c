@@ -210,6 +210,16 @@ static void meta_commits_with_the_values(void **state)
     assert_int_equal(aff_store_meta_get(f->store, "checkpoint", &got), 1);
     assert_true(aff_bytes_equal(got, aff_str("at 1")));
     expect(f, "a", "1");
+    char text[8];
+    size_t len = 0;
+    assert_int_equal(aff_store_meta_put(f->store, "checkpoint", aff_str("at 333333333")), 0);
+    assert_int_equal(aff_store_meta_committed(f->store, "checkpoint", text, sizeof text, &len), 1);
+    assert_true(aff_bytes_equal(aff_bytes_of(text, len), aff_str("at 1")));
+    commit(f);
+    assert_int_equal(aff_store_meta_committed(f->store, "checkpoint", text, sizeof text, &len), 1);
+    assert_int_equal(len, 12);
+    assert_memory_equal(text, "at 33333", sizeof text);
+    assert_int_equal(aff_store_meta_committed(f->store, "nothing", text, sizeof text, &len), 0);
 }
 
 static void tables_are_ordered_and_apart(void **state)
