@@ -3,9 +3,10 @@
  *
  * Meets the contract of changelog/changelog.h. What it leans on, and the settings that it fixes, are in doc/changelog.md.
  *
- *   settings.c  what librdkafka is told: what the protocol fixes, what users may set, what is refused
+ *   settings.c  what librdkafka is told: what the protocol fixes, what users may set, what is refused (rules.c)
  *   admin.c     topics: made, checked at start and each minute (I0)
  *   producer.c  idempotent producers: appends, delivery reports, an instance that failed gives way to a fresh one
+ *               (instance.c, lane.c, keeper.c)
  *   reader.c    a thread that reads partitions for all loops: tails, and catching up apart from them
  *   kafka.c     the driver: partitions of loops, on these
  */
@@ -29,6 +30,7 @@ struct aff_changelog_kafka_opts {
     unsigned producers;      /* of the node, dealt out to the loops, each at least one; 0: 4 */
     uint64_t max_in_flight;  /* bytes handed over and not reported, all partitions together; 0: 64 MiB */
     int64_t verify_every_ms; /* how often the topics' settings are looked at again; 0: 60 s */
+    bool blind;              /* for tests with brokers that cannot describe topics: settings are not looked at */
     const struct aff_clock *clock;
     const struct aff_logger *logger;
 };

@@ -14,9 +14,18 @@ enum {
     ALL = PRODUCER | READERS | 1 << AFF_KAFKA_ADMIN,
 };
 
-#define FIXED(name, value, roles, why) { (name), (value), AFF_KAFKA_FIXED, (roles), (why) }
-#define CHOSEN(name, value, roles, why) { (name), (value), AFF_KAFKA_CHOSEN, (roles), (why) }
-#define OPTIONAL(name, value, roles, why) { (name), (value), AFF_KAFKA_OPTIONAL, (roles), (why) }
+#define FIXED(name, value, roles, why)                                                                                 \
+    {                                                                                                                  \
+        (name), (value), AFF_KAFKA_FIXED, (roles), (why)                                                               \
+    }
+#define CHOSEN(name, value, roles, why)                                                                                \
+    {                                                                                                                  \
+        (name), (value), AFF_KAFKA_CHOSEN, (roles), (why)                                                              \
+    }
+#define OPTIONAL(name, value, roles, why)                                                                              \
+    {                                                                                                                  \
+        (name), (value), AFF_KAFKA_OPTIONAL, (roles), (why)                                                            \
+    }
 
 static const struct aff_kafka_rule rules[] = {
     /* ---- what the protocol stands on ---- */
@@ -27,9 +36,9 @@ static const struct aff_kafka_rule rules[] = {
           "a record that librdkafka gives up may be in the log already; deadlines are kept above it"),
     FIXED("message.send.max.retries", "2147483647", PRODUCER,
           "a record that librdkafka gives up may be in the log already; deadlines are kept above it"),
-    FIXED("queuing.strategy", "fifo", PRODUCER, "records must land in the order of their numbers"),
     FIXED("delivery.report.only.error", "false", PRODUCER, "a write is answered when its delivery is reported"),
-    FIXED("message.max.bytes", "2228224", PRODUCER, "the size of a record is checked against the topic before it is sent"),
+    FIXED("message.max.bytes", "2228224", PRODUCER,
+          "the size of a record is checked against the topic before it is sent"),
     FIXED("transactional.id", NULL, PRODUCER, "masterships are told apart by the log itself, not by transactions"),
     FIXED("enable.auto.commit", "false", READERS, "how far the log is applied is kept with the data"),
     FIXED("enable.auto.offset.store", "false", READERS, "how far the log is applied is kept with the data"),
@@ -43,6 +52,7 @@ static const struct aff_kafka_rule rules[] = {
     FIXED("enabled_events", "0", ALL, "the driver chooses the events that it takes"),
 
     /* ---- all connections ---- */
+    CHOSEN("log.thread.name", "false", ALL, "log lines tell which client it is about"),
     CHOSEN("client.id", "affinity", ALL, "the name in the brokers' logs and quotas"),
     CHOSEN("socket.nagle.disable", "true", ALL, "Nagle's algorithm costs up to 40 ms a request"),
     CHOSEN("socket.keepalive.enable", "true", ALL, "a dead peer is noticed on a quiet connection"),
@@ -62,7 +72,8 @@ static const struct aff_kafka_rule rules[] = {
     CHOSEN("queue.buffering.max.kbytes", "2097151", PRODUCER, "the driver bounds what is in flight by bytes"),
 
     /* ---- reads ---- */
-    CHOSEN("group.id", "affinity", READERS, "partitions are assigned by hand and nothing is committed: no group is joined"),
+    CHOSEN("group.id", "affinity", READERS,
+           "partitions are assigned by hand and nothing is committed: no group is joined"),
     CHOSEN("fetch.wait.max.ms", "100", TAIL, "a partition that joins waits for the fetch that is under way"),
     CHOSEN("fetch.wait.max.ms", "10", CATCH_UP, "the end of a log is known soon"),
     CHOSEN("fetch.error.backoff.ms", "20", READERS, "a leader that moved is asked soon"),

@@ -119,13 +119,26 @@ static struct aff_kafka_settings *copy(const struct aff_kafka_property *properti
 
 /* ---- configurations ---- */
 
+/* The value of a property as librdkafka prints it, "" when it has none. */
+static void value_of(const rd_kafka_conf_t *conf, const char *name, char value[VALUE_MAX])
+{
+    size_t size = VALUE_MAX;
+    if (rd_kafka_conf_get(conf, name, value, &size) != RD_KAFKA_CONF_OK)
+        value[0] = '\0';
+}
+
+/* What is so already is not set: some properties are called deprecated when they are. */
 static rd_kafka_conf_t *conf_of_rules(enum aff_kafka_role role)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    char value[VALUE_MAX];
     size_t count;
     const struct aff_kafka_rule *rules = aff_kafka_rules(&count);
     for (size_t i = 0; i < count; i++) {
         if (!(rules[i].roles & 1u << role) || !rules[i].value)
+            continue;
+        value_of(conf, rules[i].name, value);
+        if (strcmp(value, rules[i].value) == 0)
             continue;
         rd_kafka_conf_res_t rc = rd_kafka_conf_set(conf, rules[i].name, rules[i].value, NULL, 0);
         assert(rc == RD_KAFKA_CONF_OK || (rc == RD_KAFKA_CONF_UNKNOWN && rules[i].kind == AFF_KAFKA_OPTIONAL));
@@ -149,14 +162,6 @@ rd_kafka_conf_t *aff_kafka_conf(const struct aff_kafka_settings *settings, enum 
 }
 
 /* ---- checks ---- */
-
-/* The value of a property as librdkafka prints it, "" when it has none. */
-static void value_of(const rd_kafka_conf_t *conf, const char *name, char value[VALUE_MAX])
-{
-    size_t size = VALUE_MAX;
-    if (rd_kafka_conf_get(conf, name, value, &size) != RD_KAFKA_CONF_OK)
-        value[0] = '\0';
-}
 
 static int check_rule(const struct aff_kafka_rule *rule, const struct user_property *property,
                       const rd_kafka_conf_t *ours, const rd_kafka_conf_t *theirs, aff_error *err)
