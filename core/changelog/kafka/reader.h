@@ -5,10 +5,18 @@
  * never on a loop. A stream is one opened partition: its loop asks, the thread collects what librdkafka delivers, the loop
  * is rung and takes the answer; the messages are handed over as they are, without a copy.
  *
- * AFF_READ_TO_END is answered by the catch-up consumer, AFF_READ_WAIT by the tail. A stream that was read to its end and
- * is not asked any more is let go after a while, so that nothing is fetched for nobody.
+ * Reading begins with the catch-up consumer; a stream that waits at the end moves over to the tail. One that is not asked any
+ * more is let go after a second, so that nothing is fetched for nobody.
  *
  * Threads. Functions marked (loop) are called on the stream's loop; everything else before the loops run or after.
+ *
+ *   bell.c      calls to the reader's thread, and its one wait
+ *   consumer.c  a consumer of librdkafka and the partitions that it fetches
+ *   window.c    what was read of a partition and not handed over yet
+ *   stream.c    a read: from the question to the answer
+ *   fetch.c     which consumer fetches a stream, and when
+ *   entry.c     a message as an entry
+ *   reader.c    the thread, and the side of the loops
  */
 #ifndef AFF_CHANGELOG_KAFKA_READER_H
 #define AFF_CHANGELOG_KAFKA_READER_H
@@ -24,7 +32,7 @@ struct aff_kafka_reader_opts {
     const struct aff_logger *logger;
 };
 int aff_kafka_reader_new(const struct aff_kafka_reader_opts *opts, struct aff_kafka_reader **ret_reader, aff_error *err);
-/* Every stream is closed. Waits for its thread. Returns NULL. */
+/* Every stream is closed and every answer released. Waits for its thread, bounded also when no broker answers. Returns NULL. */
 struct aff_kafka_reader *aff_kafka_reader_free(struct aff_kafka_reader *reader);
 
 /* Who reads. `ready` comes on the reader's thread, under no lock: ring the loop. Not after aff_kafka_stream_close(). */
@@ -46,13 +54,15 @@ void aff_kafka_stream_read(struct aff_kafka_stream *stream, int64_t from, size_t
 
 /* What aff_kafka_stream_take() gives. */
 struct aff_kafka_answer {
-    struct aff_batch batch;     /* entries point into the messages */
-    struct aff_entry *entries;  /* capacity is the answer's own */
+    struct aff_batch batch; /* entries point into the messages */
+    struct aff_entry *entries;
     rd_kafka_message_t **messages;
-    size_t count, capacity;
+    size_t count;
+    int64_t base; /* the reader's: lowest offset that it covers */
 };
 /* (loop) True: the answer to the last read, to be released. A read that was replaced is never answered. */
 bool aff_kafka_stream_take(struct aff_kafka_stream *stream, struct aff_kafka_answer **ret_answer);
+/* Any thread; also after the stream is closed, but before the reader is freed. */
 void aff_kafka_answer_release(struct aff_kafka_answer *answer);
 
 /* ---- pure: a message as an entry; views into it ---- */

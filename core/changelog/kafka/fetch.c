@@ -1,0 +1,320 @@
+/*
+ * kafka/fetch.c - which of the two consumers fetches a stream, and when. The reader's thread.
+ *
+ *             asked                   at the end, the read waits, for a second
+ *   nothing ----------> catching up ------------------------------------------> tailing
+ *      ^                     |  ^                                                  |
+ *      |                     |  +--------------------------------------------------+
+ *      |                     |      asked for the end, or more came than was taken
+ *      +---------------------+-----------------------------------------------------+
+ *            not asked for a second, or its turn is over and others wait
+ *
+ * What streams that catch up hold is bounded by the number of places among them and by what each may read ahead; above that
+ * it is stopped until its loop took some. A read of which it is known that entries are there (a gap, a claim) needs no place.
+ * Fetching begins anew to learn the end as it is now: librdkafka tells an end once, and the one that it told is of then.
+ */
+#include "changelog/kafka/reading.h"
+
+enum {
+    PLACES = 8,
+    AHEAD = 8 << 20, /* bytes that a stream with a place may read ahead */
+    AHEAD_LOW = AHEAD / 2,
+    AHEAD_SMALL = 512 << 10, /* one without: tails, gaps */
+    PULL_AT_ONCE = 4096,     /* messages, then it is the turn of others */
+    IDLE_MS = 1000,          /* not asked for so long: let go */
+    LINGER_MS = 1000,        /* at the end for so long: to the tail */
+    SLICE_MS = 1000,         /* a turn, when others wait for a place */
+    KICK_MS = 1000,          /* nothing came for so long although there is something: begin anew */
+    KICK_MAX_MS = 8000,
+    REFUSED_RETRY_MS = 500,
+    GONE_MS = 2000,  /* a read of a topic that was gone is answered after it, when nothing new is known */
+    VAGUE_MS = 5000, /* errors without progress */
+};
+
+static int64_t ns_of(int64_t ms)
+{
+    return ms * AFF_NS_PER_MS;
+}
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* ---- places ---- */
+
+static void wake_at(struct aff_kafka_stream *s, int64_t due_ns)
+{
+    if (!aff_heap_has(&s->timer) || s->timer.key > due_ns)
+        aff_heap_set(&s->reader->timers, &s->timer, due_ns);
+}
+
+static bool somebody_waits(const struct aff_kafka_stream *s)
+{
+    return !aff_list_empty(&s->reader->places.line);
+}
+
+static void take_place(struct aff_kafka_stream *s)
+{
+    struct aff_kafka_places *places = &s->reader->places;
+
+    aff_list_remove(&s->place);
+    aff_list_append(&places->holders, &s->place);
+    places->taken++;
+    s->has_place = true;
+    s->place_ns = aff_kafka_now(s);
+}
+
+/* Whoever has had its turn, or only lingers, gives its place up. */
+static void wake_holders(struct aff_kafka_stream *s)
+{
+    aff_list_each (node, &s->reader->places.holders) {
+        struct aff_kafka_stream *holder = aff_container_of(node, struct aff_kafka_stream, place);
+        wake_at(holder, holder->at_end || !holder->open ? 0 : holder->place_ns + ns_of(SLICE_MS));
+    }
+}
+
+/* True: it has a place; else it stands in the line. */
+static bool enter(struct aff_kafka_stream *s)
+{
+    struct aff_kafka_places *places = &s->reader->places;
+
+    if (s->has_place)
+        return true;
+    if (places->taken < PLACES && (!somebody_waits(s) || aff_list_first(&places->line) == &s->place)) {
+        take_place(s);
+        return true;
+    }
+    if (aff_list_empty(&s->place)) {
+        aff_list_append(&places->line, &s->place);
+        wake_holders(s);
+    }
+    return false;
+}
+
+/* The place, or the line. */
+static void leave(struct aff_kafka_stream *s)
+{
+    struct aff_kafka_places *places = &s->reader->places;
+
+    aff_list_remove(&s->place);
+    places->taken -= s->has_place;
+    s->has_place = false;
+    if (places->taken < PLACES && somebody_waits(s)) {
+        struct aff_kafka_stream *next = aff_container_of(aff_list_first(&places->line), struct aff_kafka_stream, place);
+        wake_at(next, 0);
+    }
+}
+
+/* ---- sources ---- */
+
+void aff_kafka_fetch_stop(struct aff_kafka_stream *s)
+{
+    s->source = aff_kafka_source_stop(s->source, aff_kafka_now(s));
+    s->at_end = s->probing = false;
+}
+
+void aff_kafka_fetch_let_go(struct aff_kafka_stream *s)
+{
+    aff_kafka_fetch_stop(s);
+    leave(s);
+    aff_kafka_window_move(&s->window, s->window.base);
+    s->held = false;
+}
+
+static void begin(struct aff_kafka_stream *s, enum aff_kafka_role role)
+{
+    struct aff_kafka_reader *r = s->reader;
+    int64_t offset = s->probing ? RD_KAFKA_OFFSET_END : s->window.position;
+    rd_kafka_resp_err_t error;
+
+    s->role = role;
+    s->source_serial = s->serial;
+    s->started_ns = s->progress_ns = aff_kafka_now(s);
+    s->at_end = s->held = false;
+    s->source = aff_kafka_source_start(role == AFF_KAFKA_TAIL ? r->tail : r->catch_up, s->topic, s->partition, offset,
+                                       &s->came, &error);
+    if (!s->source) {
+        aff_kafka_event_error(s, error);
+        s->trouble.retry_ns = later(s->trouble.retry_ns, s->started_ns + ns_of(REFUSED_RETRY_MS));
+    }
+}
+
+static void begin_anew(struct aff_kafka_stream *s)
+{
+    bool probing = s->probing;
+
+    aff_kafka_fetch_stop(s);
+    s->probing = probing;
+    begin(s, AFF_KAFKA_CATCH_UP);
+}
+
+static bool is_known_to_be_there(const struct aff_kafka_stream *s)
+{
+    return s->probing || (s->want.mode == AFF_READ_WAIT && s->window.position < s->want.confirmed_end);
+}
+
+static void catch_up(struct aff_kafka_stream *s)
+{
+    if (is_known_to_be_there(s) || enter(s))
+        begin(s, AFF_KAFKA_CATCH_UP);
+}
+
+static void move_to_tail(struct aff_kafka_stream *s)
+{
+    aff_kafka_fetch_stop(s);
+    leave(s);
+    begin(s, AFF_KAFKA_TAIL);
+}
+
+static size_t may_hold(const struct aff_kafka_stream *s)
+{
+    return s->has_place ? AHEAD : AHEAD_SMALL;
+}
+
+bool aff_kafka_fetch_pull(struct aff_kafka_stream *s)
+{
+    for (int n = 0; n < PULL_AT_ONCE && s->source && s->window.charge < may_hold(s); n++) {
+        rd_kafka_resp_err_t error;
+        rd_kafka_message_t *message = aff_kafka_source_take(s->source, &error);
+        if (message)
+            aff_kafka_event_message(s, message);
+        if (error)
+            aff_kafka_event_error(s, error);
+        if (!message)
+            return true;
+    }
+    return !s->source || s->window.charge >= may_hold(s);
+}
+
+/* ---- what is to be done, and when to look again ---- */
+
+static int64_t arrange_idle(struct aff_kafka_stream *s, int64_t now)
+{
+    int64_t until = s->answered_ns + ns_of(IDLE_MS);
+
+    if (!s->has_place)
+        leave(s);
+    if (!s->source && !s->held && s->window.count == 0 && !s->has_place)
+        return INT64_MAX;
+    if (now >= until || (s->at_end && s->has_place && somebody_waits(s))) {
+        aff_kafka_fetch_let_go(s);
+        return INT64_MAX;
+    }
+    if (s->held && s->window.charge < AHEAD_LOW && s->has_place)
+        begin(s, AFF_KAFKA_CATCH_UP);
+    return until;
+}
+
+/* A read of a topic that is known to be in trouble does not wait for ever. */
+static int64_t bound_trouble(struct aff_kafka_stream *s, int64_t now)
+{
+    int64_t due = INT64_MAX;
+
+    if (s->trouble.status)
+        due = later(s->asked_ns, s->started_ns) + ns_of(GONE_MS);
+    else if (s->trouble.vague_ns)
+        due = later(s->asked_ns, s->trouble.vague_ns) + ns_of(VAGUE_MS);
+    if (now < due)
+        return due;
+    s->trouble.status = AFF_EIO;
+    aff_kafka_stream_fail(s, AFF_EIO);
+    return s->answered_ns + ns_of(IDLE_MS);
+}
+
+/* The end was not asked for since this read came. Where the tail has nothing more, it would tell so too late. */
+static bool needs_end(const struct aff_kafka_stream *s)
+{
+    if (s->want.mode == AFF_READ_WAIT || s->probing)
+        return false;
+    if (s->at_end)
+        return s->end_serial != s->serial;
+    return s->role == AFF_KAFKA_TAIL && s->source_serial != s->serial && s->window.position >= s->log_end;
+}
+
+/* There is something to read, so it should have come. */
+static int64_t kick_due(struct aff_kafka_stream *s)
+{
+    bool owed = s->want.mode != AFF_READ_WAIT || s->probing || s->window.position < s->want.confirmed_end ||
+                s->window.position < s->log_end;
+    if (s->kick_ns == 0)
+        s->kick_ns = ns_of(KICK_MS);
+    return owed ? later(s->progress_ns, s->asked_ns) + s->kick_ns : INT64_MAX;
+}
+
+static int64_t arrange_tail(struct aff_kafka_stream *s, int64_t now)
+{
+    if (needs_end(s) && enter(s)) {
+        begin_anew(s);
+        return s->started_ns + ns_of(KICK_MS);
+    }
+    if (now >= kick_due(s)) {
+        s->kick_ns = sooner(s->kick_ns * 2, ns_of(KICK_MAX_MS));
+        aff_kafka_fetch_stop(s);
+        begin(s, AFF_KAFKA_TAIL);
+    }
+    return kick_due(s);
+}
+
+static int64_t arrange_catch_up(struct aff_kafka_stream *s, int64_t now)
+{
+    bool waits = s->at_end && s->want.mode == AFF_READ_WAIT;
+    int64_t tail_due = somebody_waits(s) ? now : later(s->end_ns, s->asked_ns) + ns_of(LINGER_MS);
+
+    if (needs_end(s))
+        begin_anew(s);
+    if (waits && now >= tail_due) {
+        move_to_tail(s);
+        return INT64_MAX;
+    }
+    if (s->has_place && somebody_waits(s) && now >= s->place_ns + ns_of(SLICE_MS)) {
+        aff_kafka_fetch_stop(s);
+        leave(s);
+        catch_up(s);
+        return INT64_MAX;
+    }
+    if (now >= kick_due(s)) {
+        s->kick_ns = sooner(s->kick_ns * 2, ns_of(KICK_MAX_MS));
+        begin_anew(s);
+    }
+    return sooner(kick_due(s), waits ? tail_due : INT64_MAX);
+}
+
+static int64_t arrange_open(struct aff_kafka_stream *s, int64_t now)
+{
+    int64_t due;
+
+    if (now < s->trouble.retry_ns)
+        return s->trouble.retry_ns;
+    if (!s->source) {
+        catch_up(s);
+        due = s->source ? kick_due(s) : INT64_MAX;
+        if (!s->source && now < s->trouble.retry_ns)
+            due = s->trouble.retry_ns;
+    } else {
+        due = s->role == AFF_KAFKA_TAIL ? arrange_tail(s, now) : arrange_catch_up(s, now);
+    }
+    if (s->has_place && somebody_waits(s))
+        due = sooner(due, s->place_ns + ns_of(SLICE_MS));
+    return sooner(due, bound_trouble(s, now));
+}
+
+void aff_kafka_fetch_arrange(struct aff_kafka_stream *s)
+{
+    int64_t now = aff_kafka_now(s), due;
+
+    if (s->source && s->window.charge >= may_hold(s)) {
+        aff_kafka_fetch_stop(s);
+        s->held = true;
+    }
+    due = s->open ? arrange_open(s, now) : arrange_idle(s, now);
+    if (due == INT64_MAX)
+        aff_heap_remove(&s->reader->timers, &s->timer);
+    else
+        aff_heap_set(&s->reader->timers, &s->timer, later(due, now + ns_of(1)));
+}
