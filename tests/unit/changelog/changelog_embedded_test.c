@@ -7,9 +7,9 @@
 #include "base/fault.h"
 #include "changelog/embedded/format.h"
 #include "journal_folder.h"
+#include "lib/mounts.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -325,9 +325,10 @@ static const char *live_on_small_disk(struct folder *f)
 
 static int small_disk_child(struct folder *f)
 {
-    if ((unshare(CLONE_NEWNS) && unshare(CLONE_NEWUSER | CLONE_NEWNS)) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-        mount("small", f->path, "tmpfs", 0, "size=12m")) {
-        perror("no mount of its own: run this test as root or where user namespaces are allowed");
+    if (!mounts_of_its_own())
+        return 2;
+    if (mount("small", f->path, "tmpfs", 0, "size=12m")) {
+        perror("cannot mount a small disk");
         return 2;
     }
     const char *failure = live_on_small_disk(f);

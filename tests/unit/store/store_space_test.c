@@ -6,11 +6,11 @@
  * folios; where there is none to be had it is skipped.
  */
 #include "store/inner.h"
+#include "lib/mounts.h"
 #include "store_fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -55,8 +55,7 @@ static bool ext4_works(void)
 {
     char folder[] = "/tmp/affinity-store-probe-XXXXXX";
     bool works = geteuid() == 0 && access("/dev/loop-control", R_OK | W_OK) == 0 && mkdtemp(folder) &&
-                 unshare(CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-                 mount_ext4(folder) == 0;
+                 mounts_of_its_own() && mount_ext4(folder) == 0;
     if (works)
         (void)umount2(folder, MNT_DETACH);
     (void)rmdir(folder);
@@ -79,13 +78,7 @@ static int unmount_disk(void **state)
 static int own_namespace(void **state)
 {
     (void)state;
-    if ((unshare(CLONE_NEWNS) && unshare(CLONE_NEWUSER | CLONE_NEWNS)) ||
-        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL)) {
-        print_error("no mount namespace (%s): run this test as root or where user namespaces are allowed\n",
-                    strerror(errno));
-        return -1;
-    }
-    return 0;
+    return mounts_of_its_own() ? 0 : -1;
 }
 
 /* ---- something else that takes the space ---- */
