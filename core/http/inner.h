@@ -249,6 +249,7 @@ extern const struct aff_verb aff_verb_get, aff_verb_put, aff_verb_delete;       
 extern const struct aff_verb aff_verb_command, aff_verb_command_get;                              /* command.c */
 extern const struct aff_verb aff_verb_outcome;                                                    /* outcome.c */
 extern const struct aff_verb aff_verb_livez, aff_verb_readyz, aff_verb_metrics, aff_verb_cluster; /* admin.c */
+extern const struct aff_verb aff_verb_verify, aff_verb_verified;                                  /* admin.c */
 
 /* ---- value.c ---- */
 

@@ -113,6 +113,12 @@ static const struct aff_route routes[] = {
     PAGE(AFF_ROUTE_READYZ, "readyz", aff_verb_readyz),
     PAGE(AFF_ROUTE_METRICS, "metrics", aff_verb_metrics),
     PAGE(AFF_ROUTE_CLUSTER, "cluster", aff_verb_cluster),
+    { .name = AFF_ROUTE_VERIFY,
+      .first = "verify",
+      .count = 1,
+      .verbs = { [AFF_GET] = &aff_verb_verified,
+                 [AFF_HEAD] = &aff_verb_verified,
+                 [AFF_POST] = &aff_verb_verify } },
 };
 
 /* For "*" and nothing else: what the server as a whole takes. */

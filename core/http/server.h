@@ -49,6 +49,13 @@ AFF_CLEANUP_OF(struct aff_gate, aff_gate_free)
 
 struct aff_http;
 
+/* POST /verify?keyspace=&partition=&timeout= */
+struct aff_http_verify {
+    aff_bytes keyspace; /* data NULL: all of them; a view until the call returns */
+    int64_t partition;  /* -1: all of the keyspace */
+    int64_t timeout_ms; /* 0: not said */
+};
+
 /*
  * Bodies of the pages about the node itself. Each appends to `body` and returns the HTTP status (200, 503) or AFF_ENOMEM.
  * Any loop; they must not block. livez, readyz and cluster write JSON, metrics the Prometheus text. A NULL one: 404.
@@ -59,6 +66,8 @@ struct aff_http_admin {
     int (*readyz)(void *self, bool verbose, struct aff_buf *body); /* GET /readyz?verbose */
     int (*metrics)(void *self, struct aff_buf *body);
     int (*cluster)(void *self, struct aff_buf *body);
+    /* Starts a verification, 202, or with `ask` NULL tells how the last one stands, 200: JSON. Or a code; `err` says why. */
+    int (*verify)(void *self, const struct aff_http_verify *ask, struct aff_buf *body, aff_error *err);
 };
 
 struct aff_http_opts {

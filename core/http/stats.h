@@ -18,6 +18,7 @@ enum aff_route_name {
     AFF_ROUTE_READYZ,
     AFF_ROUTE_METRICS,
     AFF_ROUTE_CLUSTER,
+    AFF_ROUTE_VERIFY,
     AFF_ROUTE_NONE, /* no such path, or no path that could be read */
     AFF_ROUTES
 };

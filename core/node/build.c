@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "node/admin.h"
 #include "node/limits.h"
+#include "node/verify.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -243,6 +244,10 @@ static int cluster(void *node, struct aff_buf *body)
 {
     return aff_admin_cluster(node, body);
 }
+static int verify(void *node, const struct aff_http_verify *ask, struct aff_buf *body, aff_error *err)
+{
+    return aff_verify_page(((struct aff_node *)node)->verify, ask, body, err);
+}
 
 static int make_http(struct aff_node *node, struct aff_node_loop *l, aff_error *err)
 {
@@ -260,7 +265,12 @@ static int make_http(struct aff_node *node, struct aff_node_loop *l, aff_error *
                     .idle_timeout_ms = limits->idle_timeout_ms,
                     .body_min_rate = limits->body_min_rate,
                     .json_depth = node->config->json.max_depth },
-        .admin = { .self = node, .livez = livez, .readyz = readyz, .metrics = metrics, .cluster = cluster },
+        .admin = { .self = node,
+                   .livez = livez,
+                   .readyz = readyz,
+                   .metrics = metrics,
+                   .cluster = cluster,
+                   .verify = verify },
     };
     return aff_http_new(&opts, &l->http, err);
 }
@@ -351,6 +361,7 @@ int aff_node_build(struct aff_node *node, aff_error *err)
     if (code)
         return code;
     make_router(node);
+    node->verify = aff_verify_new(node);
     code = make_ports(node, err);
     if (code == 0)
         code = make_https(node, err);
@@ -386,6 +397,7 @@ void aff_node_unbuild(struct aff_node *node)
     free_https(node);
     for (unsigned i = 0; node->loops && i < node->loops_count; i++)
         node->loops[i].port = aff_port_free(node->loops[i].port);
+    node->verify = aff_verify_free(node->verify);
     node->router = aff_router_free(node->router);
     free_spaces(node);
     if (node->coordinator)

@@ -7,6 +7,7 @@
  *   node.c       life: start, drain, stop; the public functions
  *   admin.c      bodies of /livez, /readyz, /metrics, /cluster
  *   metrics.c    the Prometheus text
+ *   verify.c     /verify: stores against their changelog
  *   serve.c      the process around a node: signals, ready file
  *   main.c       aff_main()
  *
@@ -77,6 +78,7 @@ struct aff_node {
     struct aff_gate *gate;
     struct aff_http **https;         /* one a loop */
     struct aff_listener **listeners; /* as many as config->http_count */
+    struct aff_verify *verify;
     char (*addresses)[AFF_ADDRESS_MAX];
 
     /* life */

@@ -11,6 +11,7 @@
 #include "node/admin.h"
 
 #include "base/alloc.h"
+#include "node/verify.h"
 
 #include <affinity.h>
 #include <signal.h>
@@ -167,6 +168,7 @@ static void on_end(struct aff_msg *msg)
 {
     struct aff_node_loop *l = aff_container_of(msg, struct aff_node_loop, end);
     aff_loop_timer_cancel(l->loop, &l->quiet);
+    aff_verify_leave(l->node->verify, l->loop);
     each_partition(l, stop_one);
     atomic_store(&l->stage, AFF_LOOP_ENDED);
 }
