@@ -35,5 +35,6 @@ int aff_cli_option(int argc, char **argv, const char *shorts, const struct optio
 int aff_cli_check(int argc, char **argv);
 int aff_cli_partition(int argc, char **argv);
 int aff_cli_serve(int argc, char **argv);
+int aff_cli_verify(int argc, char **argv);
 
 #endif

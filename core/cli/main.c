@@ -35,6 +35,17 @@ static const struct aff_cli_command commands[] = {
       "\n"
       "A key that begins with - stands after --.\n",
       aff_cli_partition },
+    { "verify", "verify --url http://HOST:PORT [--keyspace K [--partition P]] [--timeout D] [--json]",
+      "have a node compare its stores with their changelog",
+      "  --url U             the node\n"
+      "  --keyspace K        this keyspace alone\n"
+      "  --partition P       this partition alone\n"
+      "  --timeout D         for all of it, such as 30s or 2h; 10m if not said\n"
+      "  --json              one line of JSON, for programs\n"
+      "\n"
+      "The node reads the changelog of each partition from its beginning, apart from its state, and compares digests at\n"
+      "one offset, while it serves. The status is 0 when every partition is equal, 1 otherwise.\n",
+      aff_cli_verify },
     { "version", "version", "print the version", NULL, run_version },
     { "help", "help [COMMAND]", "print how a command is used", NULL, run_help },
 };
