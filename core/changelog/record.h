@@ -70,7 +70,6 @@ struct aff_idem {
 };
 
 #define AFF_RECORD_IDEMS_MAX 64 /* ids that one record can carry: commands that were merged into it */
-#define AFF_NO_TIME INT64_MIN   /* "no such time" for expires_ms and event_ms */
 
 /* A record: an entry with its header read. Views are borrowed from the entry. */
 struct aff_record {
