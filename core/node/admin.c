@@ -68,7 +68,7 @@ static void each_part(const struct aff_node *node, void (*each)(const struct aff
         }
 }
 
-/* ---- /readyz: does every partition serve? ---- */
+/* ---- /readyz: is the log as it must be, and does every partition serve? ---- */
 
 struct readiness {
     json_t *shown;
@@ -85,14 +85,25 @@ static void count_ready(const struct aff_part_info *info, void *arg)
         (void)json_array_append_new(r->shown, part_json(info));
 }
 
-int aff_admin_readyz(const struct aff_node *node, bool verbose, struct aff_buf *body)
+static json_t *log_json(const struct aff_node *node, bool trusted, const aff_error *trouble)
+{
+    json_t *log = json_pack("{s:s, s:b}", "driver", node->changelog->ops->name, "trusted", trusted);
+    if (log && !trusted)
+        (void)json_object_set_new(log, "trouble", json_string(trouble->text));
+    return log;
+}
+
+int aff_admin_readyz(struct aff_node *node, bool verbose, struct aff_buf *body)
 {
     struct readiness r = { .shown = json_array(), .verbose = verbose };
     bool draining = atomic_load(&node->draining);
+    aff_error trouble;
+    bool trusted = !aff_node_log_trouble(node, &trouble);
     each_part(node, count_ready, &r);
-    bool ready = !draining && r.serving == r.total;
-    json_t *answer = json_pack("{s:b, s:b, s:s, s:I, s:I}", "ready", ready, "draining", draining, "mode",
-                               mode_name(node), "partitions", r.total, "serving", r.serving);
+    bool ready = !draining && trusted && r.serving == r.total;
+    json_t *answer = json_pack("{s:b, s:b, s:s, s:o, s:I, s:I}", "ready", ready, "draining", draining, "mode",
+                               mode_name(node), "changelog", log_json(node, trusted, &trouble), "partitions", r.total,
+                               "serving", r.serving);
     if (answer && json_array_size(r.shown) > 0)
         (void)json_object_set(answer, verbose ? "all" : "waiting", r.shown);
     json_decref(r.shown);

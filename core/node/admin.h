@@ -11,8 +11,8 @@
 
 /* Each appends its body and returns the status: 200, or 503 when the answer is no; AFF_ENOMEM. */
 int aff_admin_livez(const struct aff_node *node, struct aff_buf *body);
-int aff_admin_readyz(const struct aff_node *node, bool verbose, struct aff_buf *body);
-int aff_admin_metrics(const struct aff_node *node, struct aff_buf *body); /* metrics.c */
+int aff_admin_readyz(struct aff_node *node, bool verbose, struct aff_buf *body);
+int aff_admin_metrics(struct aff_node *node, struct aff_buf *body); /* metrics.c */
 int aff_admin_cluster(const struct aff_node *node, struct aff_buf *body);
 
 const char *aff_role_name(enum aff_role role);

@@ -1,5 +1,6 @@
 /*
- * build.c - the parts of a node, made in order and freed in reverse. Nothing runs meanwhile: the owner's thread alone.
+ * build.c - the parts of a node, made in order and freed in reverse. Nothing runs meanwhile: the owner's thread alone. The
+ * partitions are made and wait: they open their part of the log when its topics are known (log.c).
  */
 #include "node/inner.h"
 
@@ -9,17 +10,17 @@
 #include "node/limits.h"
 #include "node/verify.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
+enum { HEARTBEAT_MS = 1000 }; /* on a log that others may lead on, too: well below the time that they are patient */
+
 /* ---- folders ---- */
 
-/* "<data>/<tail>", to be freed. */
-static char *path_of(const struct aff_node *node, const char *tail)
+char *aff_node_path(const struct aff_node *node, const char *tail)
 {
     size_t size = strlen(node->config->node.data) + strlen(tail) + 2;
     char *path = aff_xmalloc(size);
@@ -53,71 +54,11 @@ static int make_data_folder(const struct aff_node *node, aff_error *err)
     }
 }
 
-static uint64_t count_segments(const struct aff_node *node)
-{
-    AFF_CLEANUP(aff_freep) char *folder = path_of(node, "log");
-    DIR *dir = opendir(folder);
-    uint64_t count = 0;
-    for (const struct dirent *entry; dir && (entry = readdir(dir));)
-        count += strstr(entry->d_name, ".journal") != NULL;
-    if (dir)
-        (void)closedir(dir);
-    return count;
-}
+/* ---- coordinator ---- */
 
-/* ---- changelog and coordinator ---- */
-
-static int make_changelog(struct aff_node *node, aff_error *err)
-{
-    const struct aff_config *c = node->config;
-    if (c->changelog == AFF_CHANGELOG_MEMORY) {
-        struct aff_changelog_memory_opts opts = { .clock = node->logger.clock, .logger = &node->logger };
-        return aff_changelog_memory_new(&opts, &node->changelog, err);
-    }
-    if (c->changelog == AFF_CHANGELOG_KAFKA)
-        return aff_fail_with(err, AFF_ECONFIG, "changelog: kafka is not in this build yet: use embedded");
-    AFF_CLEANUP(aff_freep) char *folder = path_of(node, "log");
-    struct aff_changelog_embedded_opts opts = {
-        .folder = folder,
-        .segment_bytes = c->embedded.segment,
-        .compact_every_ms = c->embedded.compaction_interval_ms,
-        .clock = node->logger.clock,
-        .logger = &node->logger,
-    };
-    return aff_changelog_embedded_new(&opts, &node->changelog, err);
-}
-
-static int make_topic(struct aff_node *node, struct aff_node_space *space, aff_error *err)
-{
-    const struct aff_config_keyspace *k = space->served->settings;
-    size_t size = strlen(node->config->cluster) + strlen(k->name) + 2;
-    space->topic = aff_xmalloc(size);
-    (void)snprintf(space->topic, size, "%s.%s", node->config->cluster, k->name);
-    struct aff_topic topic = {
-        .name = space->topic,
-        .partitions = k->partitions,
-        .compaction_lag_ms = k->compaction_lag_ms,
-        .tombstone_retention_ms = k->tombstone_retention_ms,
-        .compact = node->config->embedded.compaction,
-    };
-    return node->changelog->ops->topic(node->changelog, &topic, err);
-}
-
-static int make_topics(struct aff_node *node, aff_error *err)
-{
-    node->spaces = aff_xcalloc(node->served.count, sizeof *node->spaces);
-    int code = 0;
-    for (size_t i = 0; i < node->served.count && code == 0; i++) {
-        node->spaces[i].served = &node->served.items[i];
-        code = make_topic(node, &node->spaces[i], err);
-    }
-    return code;
-}
-
-/* Both changelogs belong to this process alone, the embedded one by its lock: nobody else can lead. */
 static void make_coordinator(struct aff_node *node)
 {
-    struct aff_coordinator_embedded_opts opts = { .exclusive = true, .logger = &node->logger };
+    struct aff_coordinator_embedded_opts opts = { .exclusive = aff_node_owns_log(node), .logger = &node->logger };
     node->coordinator = aff_coordinator_embedded_new(&opts);
 }
 
@@ -157,16 +98,30 @@ static uint64_t count_partitions(const struct aff_node *node)
     return count;
 }
 
+static void make_spaces(struct aff_node *node)
+{
+    node->spaces = aff_xcalloc(node->served.count, sizeof *node->spaces);
+    for (size_t i = 0; i < node->served.count; i++) {
+        struct aff_node_space *space = &node->spaces[i];
+        space->served = &node->served.items[i];
+        size_t size = strlen(node->config->cluster) + strlen(space->served->settings->name) + 2;
+        space->topic = aff_xmalloc(size);
+        (void)snprintf(space->topic, size, "%s.%s", node->config->cluster, space->served->settings->name);
+    }
+}
+
 static int make_partition(struct aff_node *node, struct aff_node_space *space, uint32_t index, uint64_t number,
                           uint64_t map_bytes, aff_error *err)
 {
     const struct aff_config_keyspace *k = space->served->settings;
     char tail[80];
     (void)snprintf(tail, sizeof tail, "state/%s/%u", k->name, index);
-    AFF_CLEANUP(aff_freep) char *folder = path_of(node, tail);
+    AFF_CLEANUP(aff_freep) char *folder = aff_node_path(node, tail);
     struct aff_partition_opts opts = {
         .core = { .keyspace = k->name,
                   .index = index,
+                  .heartbeat_ms = aff_node_owns_log(node) ? 0 : HEARTBEAT_MS,
+                  .stall_ms = node->config->limits.stall_timeout_ms,
                   .partitions = k->partitions,
                   .ttl_ms = k->ttl_ms,
                   .compaction_lag_ms = k->compaction_lag_ms,
@@ -340,7 +295,8 @@ static int make_room(struct aff_node *node, aff_error *err)
         .partitions = count_partitions(node),
         .loops = node->loops_count,
         .listeners = node->config->http_count,
-        .segments = count_segments(node),
+        .segments = aff_node_log_segments(node),
+        .clients = aff_node_log_clients(node),
     };
     return aff_needs_raise(&needs, err);
 }
@@ -349,11 +305,10 @@ int aff_node_build(struct aff_node *node, aff_error *err)
 {
     int code = make_room(node, err);
     if (code == 0)
-        code = make_changelog(node, err);
-    if (code == 0)
-        code = make_topics(node, err);
+        code = aff_node_make_log(node, err);
     if (code)
         return code;
+    make_spaces(node);
     make_coordinator(node);
     code = make_loops(node, err);
     if (code == 0)

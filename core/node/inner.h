@@ -4,6 +4,7 @@
  *   keyspaces.c  what is served: the configuration's keyspaces and the application's
  *   limits.c     open files and address space
  *   build.c      makes the parts in order, frees them in reverse
+ *   log.c        the changelog as the configuration has it; asks for its topics while the loops run already
  *   node.c       life: start, drain, stop; the public functions
  *   admin.c      bodies of /livez, /readyz, /metrics, /cluster
  *   metrics.c    the Prometheus text
@@ -35,7 +36,7 @@ enum { AFF_ADDRESS_MAX = 96 };
 
 /* What the owner asks of a loop, and what the loop has done of it. */
 enum aff_loop_stage {
-    AFF_LOOP_MADE,
+    AFF_LOOP_MADE,    /* runs, perhaps; its partitions wait for the topics */
     AFF_LOOP_STARTED, /* its partitions have begun */
     AFF_LOOP_QUIET,   /* drained: nothing is under way */
     AFF_LOOP_ENDED,   /* its partitions have answered and stopped */
@@ -50,7 +51,7 @@ struct aff_node_loop {
     struct aff_http *http; /* also in node->https */
     pthread_t thread;
     bool runs; /* the thread was made and is not joined */
-    struct aff_msg start, drain, end, close;
+    struct aff_msg run, start, drain, end, close;
     struct aff_timer tick, quiet; /* the loop's */
     _Atomic int64_t ticked_ns;    /* when it said last that it lives, monotonic */
     atomic_int stage;             /* enum aff_loop_stage; the loop writes */
@@ -63,6 +64,23 @@ struct aff_node_space {
     uint32_t made; /* of them */
 };
 
+enum aff_topics_stage {
+    AFF_TOPICS_ASKED,  /* or about to be */
+    AFF_TOPICS_KNOWN,  /* all are there, and as they must be */
+    AFF_TOPICS_FAILED, /* `err` tells why; it will not be tried again */
+};
+
+/* A thread asks for the topics: that may block, and brokers may be away. The owner makes it and joins it. */
+struct aff_node_topics {
+    pthread_t thread;
+    bool runs;
+    atomic_int stage;     /* enum aff_topics_stage; the thread writes */
+    atomic_bool give_up;  /* the owner writes */
+    aff_error err;        /* written before FAILED */
+    pthread_mutex_t lock; /* guards `missing` */
+    char missing[400];    /* why they are not known yet, "" at first */
+};
+
 struct aff_node {
     struct aff_config *config;
     struct aff_logger logger;
@@ -70,6 +88,7 @@ struct aff_node {
 
     /* parts, while it is started */
     struct aff_changelog *changelog;
+    struct aff_node_topics topics;
     struct aff_coordinator *coordinator;
     struct aff_node_loop *loops;
     unsigned loops_count;
@@ -83,7 +102,9 @@ struct aff_node {
 
     /* life */
     bool built;
-    int64_t started_wall_ms;
+    bool partitions_asked; /* to start, when the topics were known */
+    int64_t started_wall_ms, started_ns;
+    int64_t told_ns;     /* when it was logged last what a start waits for */
     int64_t progress_ns; /* when the sum of applied offsets changed last, while it starts */
     int64_t progress_sum;
     atomic_bool draining;
@@ -94,13 +115,28 @@ struct aff_node {
 /* Makes everything but threads. On an error what was made is left to aff_node_unbuild(). */
 int aff_node_build(struct aff_node *node, aff_error *err);
 void aff_node_unbuild(struct aff_node *node); /* no loop runs */
+char *aff_node_path(const struct aff_node *node, const char *tail); /* "<data>/<tail>", to be freed */
+
+/* ---- log.c ---- */
+
+/* What the changelog's driver would refuse of the configuration, each with its place. 0, or AFF_ECONFIG. */
+int aff_node_check_log(const struct aff_config *config, struct aff_config_errors *errors);
+int aff_node_make_log(struct aff_node *node, aff_error *err);
+/* Does the log belong to this process alone? Else others may lead as well. */
+bool aff_node_owns_log(const struct aff_node *node);
+uint64_t aff_node_log_segments(const struct aff_node *node); /* files of the embedded one, as found */
+unsigned aff_node_log_clients(const struct aff_node *node);  /* instances of a library that connect to it */
+int aff_node_ask_topics(struct aff_node *node, aff_error *err); /* starts the thread */
+void aff_node_leave_topics(struct aff_node *node);              /* ends it; after that no loop runs any more */
+/* Is anything wrong with the log, as it is now? False, or the reason. Any thread. */
+bool aff_node_log_trouble(struct aff_node *node, aff_error *ret_reason);
 
 /* ---- node.c: the steps of which the public functions are made; the owner's thread ---- */
 
 int aff_node_make(struct aff_config *config, const aff_keyspace *const *keyspaces, struct aff_node **ret_node,
                   aff_error *err);                         /* takes the configuration over, on success */
 int aff_node_begin(struct aff_node *node, aff_error *err); /* builds, and runs the threads */
-int aff_node_begun(struct aff_node *node, aff_error *err); /* 1: every partition serves; 0: not yet; or an error */
+int aff_node_begun(struct aff_node *node, aff_error *err); /* 1: every partition has; 0: not yet; or an error */
 void aff_node_drain(struct aff_node *node);                /* refuse what is new */
 bool aff_node_drained(const struct aff_node *node);        /* nothing is under way any more */
 int aff_node_end(struct aff_node *node);                   /* AFF_ETIMEDOUT: something was cut off */

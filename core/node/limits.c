@@ -12,6 +12,7 @@ enum {
     FILES_PER_LOOP = 8,      /* epolls, eventfd, timer */
     FILES_PER_PARTITION = 8, /* data, lock table, marker, owner, folder; some while it is thrown away */
     FILES_SEGMENTS = 128,    /* growth of the log, and files that compaction replaces */
+    FILES_PER_CLIENT = 64,   /* for each broker a connection and a pipe that wakes its thread; some pipes besides */
 };
 
 #if defined(__SANITIZE_THREAD__)
@@ -25,7 +26,7 @@ enum {
 uint64_t aff_needs_files(const struct aff_needs *n)
 {
     return FILES_FIXED + n->connections + n->listeners + FILES_PER_LOOP * n->loops +
-           FILES_PER_PARTITION * n->partitions + FILES_SEGMENTS + n->segments;
+           FILES_PER_PARTITION * n->partitions + FILES_SEGMENTS + n->segments + FILES_PER_CLIENT * n->clients;
 }
 
 int aff_needs_raise(const struct aff_needs *needs, aff_error *err)

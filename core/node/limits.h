@@ -12,6 +12,7 @@
 struct aff_needs {
     uint64_t connections, partitions, loops, listeners;
     uint64_t segments; /* of the embedded changelog, as found */
+    uint64_t clients;  /* of Kafka */
 };
 
 uint64_t aff_needs_files(const struct aff_needs *needs);

@@ -156,10 +156,27 @@ static void add_node(struct aff_prom *prom, const struct aff_node *node)
     }
 }
 
-int aff_admin_metrics(const struct aff_node *node, struct aff_buf *body)
+static void add_log(struct aff_prom *prom, struct aff_node *node)
+{
+    const struct aff_changelog_ops *ops = node->changelog->ops;
+    struct aff_changelog_numbers numbers = { 0 };
+    aff_error trouble;
+    if (ops->numbers)
+        ops->numbers(node->changelog, &numbers);
+    add_one(prom, "aff_changelog_trusted", AFF_PROM_GAUGE,
+            "1 while the topics are known and as they must be; /readyz tells what is wrong",
+            !aff_node_log_trouble(node, &trouble));
+    add_one(prom, "aff_changelog_producers_rebuilt_total", AFF_PROM_COUNTER,
+            "Producers of Kafka that failed for good and were replaced", (double)numbers.producers_rebuilt);
+    add_one(prom, "aff_changelog_syncs_total", AFF_PROM_COUNTER,
+            "Times that the embedded changelog made a batch of records durable", (double)numbers.syncs);
+}
+
+int aff_admin_metrics(struct aff_node *node, struct aff_buf *body)
 {
     struct aff_prom prom = { .buf = body };
     add_node(&prom, node);
+    add_log(&prom, node);
     prom.failed |= !aff_http_metrics(node->https, node->loops_count, node->gate, body);
     add_partitions(&prom, node);
     add_process(&prom, node);

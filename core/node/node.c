@@ -1,7 +1,7 @@
 /*
  * node.c - life of a node: made, begun, drained, ended; and the public functions, which are made of these steps.
  *
- *   begin   builds the parts, runs the loops, opens the listeners; then each loop starts its partitions
+ *   begin   builds the parts, opens the listeners, runs the loops; topics are asked for; then each loop starts its partitions
  *   drain   listeners closed, partitions refuse what is new; each loop says when nothing is under way on it any more
  *   end     partitions answer what still waits and stop; connections close; the loops end; the parts are freed
  *
@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { TICK_MS = 500, QUIET_MS = 5, LOOK_MS = 5, NO_PROGRESS_S = 60, END_S = 10 };
+enum { TICK_MS = 500, QUIET_MS = 5, LOOK_MS = 5, NO_PROGRESS_S = 60, TELL_S = 10, END_S = 10 };
 
 const char *aff_version(void)
 {
@@ -40,6 +40,7 @@ int aff_node_make(struct aff_config *config, const aff_keyspace *const *keyspace
     node->served = served;
     node->logger = (struct aff_logger){ STDERR_FILENO, config->log.level, config->log.format, aff_clock_system() };
     node->addresses = aff_xcalloc(config->http_count, sizeof *node->addresses);
+    pthread_mutex_init(&node->topics.lock, NULL);
     *ret_node = node;
     return 0;
 }
@@ -136,11 +137,16 @@ static void fire_tick(struct aff_timer *timer)
     set_timer(l, timer, TICK_MS);
 }
 
+static void on_run(struct aff_msg *msg)
+{
+    struct aff_node_loop *l = aff_container_of(msg, struct aff_node_loop, run);
+    l->tick.fire = fire_tick;
+    fire_tick(&l->tick);
+}
+
 static void on_start(struct aff_msg *msg)
 {
     struct aff_node_loop *l = aff_container_of(msg, struct aff_node_loop, start);
-    l->tick.fire = fire_tick;
-    fire_tick(&l->tick);
     each_partition(l, start_one);
     atomic_store(&l->stage, AFF_LOOP_STARTED);
 }
@@ -231,23 +237,33 @@ static void ask(struct aff_node_loop *l, struct aff_msg *msg, void (*deliver)(st
     aff_loop_call(l->loop, msg);
 }
 
+static void begin_anew(struct aff_node *node)
+{
+    atomic_store(&node->draining, false);
+    atomic_store(&node->topics.stage, AFF_TOPICS_ASKED);
+    atomic_store(&node->topics.give_up, false);
+    node->topics.missing[0] = '\0';
+    node->partitions_asked = false;
+    node->started_wall_ms = aff_wall_ms(node->logger.clock);
+    node->started_ns = node->told_ns = aff_mono_ns(node->logger.clock);
+    node->progress_sum = 0;
+}
+
 int aff_node_begin(struct aff_node *node, aff_error *err)
 {
     sigset_t before;
     if (node->built)
         return aff_fail_with(err, AFF_EBUSY, "the node is started already");
     block_signals(&before);
-    atomic_store(&node->draining, false);
-    node->started_wall_ms = aff_wall_ms(node->logger.clock);
-    node->progress_ns = aff_mono_ns(node->logger.clock);
-    node->progress_sum = 0;
+    begin_anew(node);
     int code = aff_node_build(node, err);
     if (code == 0)
         code = run_loops(node, err);
-    if (code == 0)
-        node->built = true;
     for (unsigned i = 0; code == 0 && i < node->loops_count; i++)
-        ask(&node->loops[i], &node->loops[i].start, on_start);
+        ask(&node->loops[i], &node->loops[i].run, on_run);
+    if (code == 0)
+        code = aff_node_ask_topics(node, err);
+    node->built = code == 0;
     if (code) {
         join_loops(node);
         aff_node_unbuild(node);
@@ -256,10 +272,18 @@ int aff_node_begin(struct aff_node *node, aff_error *err)
     return code;
 }
 
+static void start_partitions(struct aff_node *node)
+{
+    node->partitions_asked = true;
+    node->progress_ns = aff_mono_ns(node->logger.clock);
+    for (unsigned i = 0; i < node->loops_count; i++)
+        ask(&node->loops[i], &node->loops[i].start, on_start);
+}
+
 struct look {
-    uint64_t partitions, serving;
+    uint64_t partitions, begun; /* begun: serves, or stands by while another node leads it */
     int64_t applied;
-    struct aff_part_info waits; /* the first that does not serve */
+    struct aff_part_info waits; /* the first that has not begun */
 };
 
 static struct look look_at(const struct aff_node *node)
@@ -271,36 +295,75 @@ static struct look look_at(const struct aff_node *node)
             struct aff_part_info info;
             aff_router_part_info(space, p, &info);
             look.partitions++;
-            look.serving += info.serves;
+            look.begun += info.serves || info.stands_by;
             look.applied += info.applied;
-            if (!info.serves && (!look.waits.space || info.role == AFF_ROLE_FAILED))
+            if (!info.serves && !info.stands_by && (!look.waits.space || info.role == AFF_ROLE_FAILED))
                 look.waits = info;
         }
     return look;
 }
 
-int aff_node_begun(struct aff_node *node, aff_error *err)
+/* "2 of 8 partitions do not serve; the first is ..." */
+static void tell(const struct look *look, char *text, size_t size)
+{
+    (void)snprintf(text, size,
+                   "%llu of %llu partitions do not serve; the first is keyspace %s, partition %u: it is %s at offset %lld of "
+                   "%lld",
+                   (unsigned long long)(look->partitions - look->begun), (unsigned long long)look->partitions,
+                   look->waits.space->name, look->waits.partition, aff_role_name(look->waits.role),
+                   (long long)look->waits.applied, (long long)look->waits.log_end);
+}
+
+/* 0, or too late: `waits_for` says what it waits for. */
+static int in_time(struct aff_node *node, const char *waits_for, aff_error *err)
+{
+    int64_t now = aff_mono_ns(node->logger.clock), most_ms = node->config->kafka.start_timeout_ms;
+    if (aff_node_owns_log(node)) {
+        if (now - node->progress_ns < NO_PROGRESS_S * AFF_NS_PER_S)
+            return 0;
+        return aff_fail_with(err, AFF_ETIMEDOUT, "nothing came further for %d s: %.400s", NO_PROGRESS_S, waits_for);
+    }
+    if (most_ms && now - node->started_ns > most_ms * AFF_NS_PER_MS)
+        return aff_fail_with(err, AFF_ETIMEDOUT, "not started within kafka.start_timeout: %.400s", waits_for);
+    if (now - node->told_ns > TELL_S * AFF_NS_PER_S) {
+        node->told_ns = now;
+        aff_log(&node->logger, WARN, "node.waits", aff_f_str("for", waits_for));
+    }
+    return 0;
+}
+
+static int partitions_begun(struct aff_node *node, aff_error *err)
 {
     struct look look = look_at(node);
-    int64_t now = aff_mono_ns(node->logger.clock);
-    if (look.serving == look.partitions)
+    char text[400];
+    if (look.begun == look.partitions)
         return 1;
     if (look.waits.role == AFF_ROLE_FAILED)
         return aff_fail_with(err, AFF_EIO, "keyspace %s, partition %u: %.300s", look.waits.space->name,
                              look.waits.partition, look.waits.failure);
     if (look.applied != node->progress_sum) {
         node->progress_sum = look.applied;
-        node->progress_ns = now;
+        node->progress_ns = aff_mono_ns(node->logger.clock);
     }
-    if (now - node->progress_ns < NO_PROGRESS_S * AFF_NS_PER_S)
+    tell(&look, text, sizeof text);
+    return in_time(node, text, err);
+}
+
+int aff_node_begun(struct aff_node *node, aff_error *err)
+{
+    aff_error trouble;
+    switch (atomic_load(&node->topics.stage)) {
+    case AFF_TOPICS_FAILED:
+        return aff_fail_with(err, node->topics.err.code, "%s", node->topics.err.text);
+    case AFF_TOPICS_KNOWN:
+        if (node->partitions_asked)
+            return partitions_begun(node, err);
+        start_partitions(node);
         return 0;
-    return aff_fail_with(
-        err, AFF_ETIMEDOUT,
-        "%llu of %llu partitions do not serve, and none came further for %d s; the first is keyspace %s, "
-        "partition %u: it is %s at offset %lld of %lld",
-        (unsigned long long)(look.partitions - look.serving), (unsigned long long)look.partitions, NO_PROGRESS_S,
-        look.waits.space->name, look.waits.partition, aff_role_name(look.waits.role), (long long)look.waits.applied,
-        (long long)look.waits.log_end);
+    default:
+        (void)aff_node_log_trouble(node, &trouble);
+        return aff_node_owns_log(node) ? 0 : in_time(node, trouble.text, err);
+    }
 }
 
 /* ---- ending ---- */
@@ -362,6 +425,7 @@ int aff_node_end(struct aff_node *node)
         return AFF_EBUSY;
     }
     join_loops(node);
+    aff_node_leave_topics(node);
     aff_node_unbuild(node);
     node->built = false;
     return clean ? 0 : AFF_ETIMEDOUT;
@@ -403,6 +467,7 @@ void aff_node_free(aff_node *node)
         return; /* its threads still use it */
     aff_served_fini(&node->served);
     aff_config_free(node->config);
+    pthread_mutex_destroy(&node->topics.lock);
     free(node->addresses);
     free(node);
 }

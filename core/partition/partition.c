@@ -29,7 +29,7 @@ struct aff_partition {
     struct aff_partition_group *group;
     struct aff_list touched;
     struct aff_timer timer, restart;
-    char keyspace[64];
+    char keyspace[64], topic[256];
     struct aff_core_opts core_opts;
     struct aff_core *core;
     struct aff_store *store;
@@ -46,6 +46,7 @@ struct aff_partition {
     struct aff_record record; /* the one being decoded */
     struct aff_buf header;    /* of the one being encoded */
     bool started, stopped, leading_wanted;
+    bool deposed; /* and not granted an epoch since */
 };
 
 /* ---- log ---- */
@@ -191,6 +192,7 @@ static void coordinator_deposed(struct aff_world_coordinator *w, aff_epoch newer
     struct aff_partition *p = aff_container_of(w, struct aff_partition, world_coordinator);
 
     p->leading_wanted = false;
+    p->deposed = true;
     p->coordinator->ops->deposed(p->coordinator, &p->seat, aff_epoch_major(newer));
 }
 
@@ -228,6 +230,8 @@ static void publish_numbers(struct aff_partition *p, const struct aff_standing *
     atomic_store_explicit(&p->shared.in_flight, s->in_flight, memory_order_relaxed);
     atomic_store_explicit(&p->shared.queued, s->queued, memory_order_relaxed);
     atomic_store_explicit(&p->shared.epoch, s->cur.epoch, memory_order_relaxed);
+    atomic_store_explicit(&p->shared.stands_by,
+                          p->deposed && s->role == AFF_ROLE_FOLLOWING && s->applied >= s->log_end, memory_order_relaxed);
     atomic_store(&p->shared.identity8, aff_get_u32(s->identity));
 }
 
@@ -252,11 +256,33 @@ static void touch(struct aff_partition *p)
 
 static void core_make(struct aff_partition *p);
 
+static void restart_later(struct aff_partition *p)
+{
+    if (!aff_heap_has(&p->restart.node))
+        aff_loop_timer_set(p->group->loop, &p->restart,
+                           aff_mono_ns(aff_loop_clock(p->group->loop)) + RESTART_S * AFF_NS_PER_S);
+}
+
+static bool open_log(struct aff_partition *p)
+{
+    aff_error err = { 0 };
+
+    if (p->log || p->changelog->ops->open(p->changelog, p->topic, p->core_opts.index, p->group->loop, &p->sink, &p->log,
+                                          &err) == 0)
+        return true;
+    snprintf(p->shared.failure, sizeof p->shared.failure, "%.*s", (int)sizeof p->shared.failure - 1, err.text);
+    atomic_store(&p->shared.role, AFF_ROLE_FAILED);
+    restart_later(p);
+    return false;
+}
+
 /* A failed replica tries again from its checkpoint: what was missing may be back (space, a readable log). */
 static void fire_restart(struct aff_timer *timer)
 {
     struct aff_partition *p = aff_container_of(timer, struct aff_partition, restart);
 
+    if (!open_log(p))
+        return;
     aff_core_free(p->core);
     aff_store_abort(p->store);
     p->changelog->ops->reset(p->log);
@@ -294,9 +320,7 @@ static bool flush_one(struct aff_partition *p)
     publish_numbers(p, &s);
     if (s.role == AFF_ROLE_FAILED) {
         aff_store_abort(p->store);
-        if (!aff_heap_has(&p->restart.node))
-            aff_loop_timer_set(p->group->loop, &p->restart,
-                               aff_mono_ns(aff_loop_clock(p->group->loop)) + RESTART_S * AFF_NS_PER_S);
+        restart_later(p);
     }
     if (!more && aff_core_idle(p->core))
         aff_store_abort(p->store); /* of a look-up: an idle partition holds no transaction */
@@ -387,6 +411,7 @@ static void on_granted(struct aff_seat *seat, uint32_t major)
 {
     struct aff_partition *p = aff_container_of(seat, struct aff_partition, seat);
 
+    p->deposed = false;
     aff_core_granted(p->core, major);
     touch(p);
 }
@@ -435,12 +460,11 @@ int aff_partition_new(const struct aff_partition_opts *opts, struct aff_partitio
     p->core_opts = opts->core;
     snprintf(p->keyspace, sizeof p->keyspace, "%s", opts->core.keyspace);
     p->core_opts.keyspace = p->keyspace;
+    snprintf(p->topic, sizeof p->topic, "%s", opts->topic);
     p->changelog = opts->changelog;
     p->coordinator = opts->coordinator;
     wire(p);
     code = aff_store_open(&opts->store, &p->store, &fresh, err);
-    if (code == 0)
-        code = p->changelog->ops->open(p->changelog, opts->topic, opts->core.index, p->group->loop, &p->sink, &p->log, err);
     if (code != 0) {
         aff_partition_free(p);
         return code;
@@ -484,7 +508,8 @@ void aff_partition_start(struct aff_partition *p)
     aff_error err;
 
     p->started = true;
-    aff_core_start(p->core);
+    if (open_log(p))
+        aff_core_start(p->core);
     p->coordinator->ops->take(p->coordinator, &p->seat, &err);
     touch(p);
 }

@@ -1,7 +1,7 @@
 /*
  * partition.h - a partition on its loop: the core (core.h) with the real changelog, store and coordinator around it.
  *
- * Threads. Made before the loops run; everything but the functions marked "any thread" is called on the partition's loop.
+ * Threads. Made before its loop is told of it; everything but the functions marked "any thread" is called on the partition's loop.
  * Partitions of one loop share a group, which ends the pass for those that something happened to.
  */
 #ifndef AFF_PARTITION_PARTITION_H
@@ -30,6 +30,11 @@ struct aff_partition_opts {
 
 int aff_partition_new(const struct aff_partition_opts *opts, struct aff_partition **ret_part, aff_error *err);
 /*
+ * Begins: opens its partition of the log, whose topic is known by now. When that fails it counts as failed, says why, and
+ * tries again.
+ */
+void aff_partition_start(struct aff_partition *part);
+/*
  * Ends it: leaves the coordinator and the log, and answers whatever still waits (unknown when it was handed to the log). Only
  * the store stays open, for readers of other loops. On its loop, while the loops of those who asked still run.
  */
@@ -38,7 +43,6 @@ void aff_partition_stop(struct aff_partition *part);
  * run any more. Returns NULL. */
 struct aff_partition *aff_partition_free(struct aff_partition *part);
 
-void aff_partition_start(struct aff_partition *part);
 void aff_partition_submit(struct aff_partition *part, struct aff_op *op); /* AFF_ECLOSED once it is stopped */
 void aff_partition_drain(struct aff_partition *part);
 bool aff_partition_idle(const struct aff_partition *part);
@@ -52,6 +56,7 @@ struct aff_store *aff_partition_store(const struct aff_partition *part);   /* fo
 struct aff_partition_shared {
     atomic_int role;            /* enum aff_role */
     atomic_bool serves;         /* set while strict reads may be answered here, given a lease */
+    atomic_bool stands_by;      /* another leads; everything that it wrote, as far as known, is applied here */
     _Atomic uint32_t identity8;
     _Atomic int64_t applied, log_end;
     _Atomic uint64_t epoch, dirty, in_flight, queued, committed, refused, unknown, repairs;

@@ -183,6 +183,7 @@ void aff_router_part_info(const struct aff_space *space, uint32_t partition, str
         .loop = aff_loop_index(aff_partition_loop(part)),
         .role = (enum aff_role)atomic_load(&sh->role),
         .serves = atomic_load(&sh->serves),
+        .stands_by = atomic_load_explicit(&sh->stands_by, memory_order_relaxed),
         .applied = atomic_load_explicit(&sh->applied, memory_order_relaxed),
         .log_end = atomic_load_explicit(&sh->log_end, memory_order_relaxed),
         .dirty = atomic_load_explicit(&sh->dirty, memory_order_relaxed),

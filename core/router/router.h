@@ -132,7 +132,7 @@ struct aff_part_info {
     uint32_t partition;
     unsigned loop;
     enum aff_role role;
-    bool serves;
+    bool serves, stands_by;
     int64_t applied, log_end;
     uint64_t dirty, in_flight, queued, committed, refused, unknown, repairs;
     aff_epoch epoch;

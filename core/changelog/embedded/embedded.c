@@ -164,6 +164,13 @@ static int embedded_topic(struct aff_changelog *log, const struct aff_topic *top
     return aff_topics_declare(journal_of(log), topic, err);
 }
 
+static void embedded_numbers(struct aff_changelog *log, struct aff_changelog_numbers *ret)
+{
+    *ret = (struct aff_changelog_numbers){
+        .syncs = atomic_load_explicit(&journal_of(log)->syncs, memory_order_relaxed),
+    };
+}
+
 static struct aff_changelog *embedded_free(struct aff_changelog *log)
 {
     if (log)
@@ -185,6 +192,7 @@ static const struct aff_changelog_ops embedded_ops = {
     .read = aff_embedded_read,
     .reset = aff_embedded_reset,
     .keep_from = aff_embedded_keep_from,
+    .numbers = embedded_numbers,
     .free = embedded_free,
 };
 

@@ -224,6 +224,7 @@ struct journal {
 
     atomic_uint_fast64_t in_flight; /* bytes accepted and not synced */
     atomic_int_fast64_t space;      /* bytes allocated and not taken by an append */
+    atomic_uint_fast64_t syncs;     /* rounds of the writer */
     atomic_bool full;               /* the file system had no more space when it was asked last */
 
     /* writer */

@@ -272,6 +272,7 @@ static void run_round(struct journal *j, struct chunk *chunks)
     uint64_t end = write_chunks(j, chunks);
     (void)aff_fault("changelog.after-write");
     sync_segment(j);
+    atomic_fetch_add_explicit(&j->syncs, 1, memory_order_relaxed);
     (void)aff_fault("changelog.after-sync");
     publish_map(j, chunks, end);
     publish_ends(j, touched_by(chunks));
