@@ -112,6 +112,18 @@ class Account:
         raise Violation(kind, f"{self.target}: the balance is {balance}, the deposits make {self.total}")
 
 
+class World:
+    """Every key that there is, and what is known of it."""
+
+    def __init__(self, registers, accounts):
+        spaces = ["regs", "regs", "short"]
+        self.registers = [Register(f"/v1/{spaces[i % 3]}/key-{i}") for i in range(registers)]
+        self.accounts = [Account(f"/v1/accounts/account-{i}") for i in range(accounts)]
+
+    def unsettled(self):
+        return sum(r.pending is not None for r in self.registers) + sum(len(a.pending) for a in self.accounts)
+
+
 @dataclass
 class Counts:
     rounds: int = 0
