@@ -13,36 +13,48 @@
 
 #include <stdlib.h>
 
-enum { SWEEP_AFTER_MS = 1000 };
+enum { SWEEP_AFTER_MS = 1000, EXAMINE_EVERY_MS = 2000, EXAMINE_MS = 300 };
 
-struct consumer_topic {
+struct instance_topic {
     struct aff_list link;
     rd_kafka_topic_t *rkt;
     char *name;
+    int64_t examined_ns;
 };
 
 /* A partition that was stopped, until its queue was looked at again. */
 struct stopped {
     struct aff_list link;
-    struct consumer_topic *topic;
+    struct instance_topic *topic;
     int32_t partition;
     int64_t due_ns;
 };
 
-struct aff_kafka_consumer {
+struct instance {
     struct aff_logger logger; /* first: librdkafka's opaque pointer is that of a logger, see settings.h */
+    struct aff_list link;
     struct aff_kafka_bell *bell;
     rd_kafka_t *rk;
     rd_kafka_queue_t *main;
     struct aff_kafka_call news; /* something is in the main queue */
     struct aff_list topics;
-    struct aff_list stopped; /* oldest first */
+    struct aff_list sources;
+    struct aff_list stopped;    /* oldest first */
     rd_kafka_resp_err_t raised; /* by the error callback since it was cleared */
 };
 
+struct aff_kafka_consumer {
+    const struct aff_kafka_settings *settings;
+    enum aff_kafka_role role;
+    const struct aff_logger *logger;
+    struct aff_kafka_bell *bell;
+    struct aff_list instances; /* one, mostly */
+};
+
 struct aff_kafka_source {
-    struct aff_kafka_consumer *consumer;
-    struct consumer_topic *topic;
+    struct aff_list link;
+    struct instance *instance;
+    struct instance_topic *topic;
     int32_t partition;
     rd_kafka_queue_t *queue;
     struct aff_kafka_call *came;
@@ -52,11 +64,11 @@ struct aff_kafka_source {
 
 static void raise_error(rd_kafka_t *rk, int code, const char *reason, void *opaque) /* inside a poll of ours */
 {
-    struct aff_kafka_consumer *consumer = opaque;
+    struct instance *instance = opaque;
 
     (void)rk;
     (void)reason; /* librdkafka logs it */
-    consumer->raised = (rd_kafka_resp_err_t)code;
+    instance->raised = (rd_kafka_resp_err_t)code;
 }
 
 static void ring_came(rd_kafka_t *rk, void *opaque) /* on a thread of librdkafka, under the queue's lock */
@@ -64,72 +76,71 @@ static void ring_came(rd_kafka_t *rk, void *opaque) /* on a thread of librdkafka
     struct aff_kafka_source *source = opaque;
 
     (void)rk;
-    aff_kafka_bell_ring(source->consumer->bell, source->came);
+    aff_kafka_bell_ring(source->instance->bell, source->came);
 }
 
 static void ring_news(rd_kafka_t *rk, void *opaque) /* as ring_came() */
 {
-    struct aff_kafka_consumer *consumer = opaque;
+    struct instance *instance = opaque;
 
     (void)rk;
-    aff_kafka_bell_ring(consumer->bell, &consumer->news);
+    aff_kafka_bell_ring(instance->bell, &instance->news);
 }
 
 static void serve_news(struct aff_kafka_call *call)
 {
-    struct aff_kafka_consumer *consumer = aff_container_of(call, struct aff_kafka_consumer, news);
+    struct instance *instance = aff_container_of(call, struct instance, news);
 
-    while (rd_kafka_poll(consumer->rk, 0) > 0)
+    while (rd_kafka_poll(instance->rk, 0) > 0)
         ;
 }
 
-/* ---- life ---- */
+/* ---- instances ---- */
 
-static rd_kafka_conf_t *conf_of(struct aff_kafka_consumer *consumer, const struct aff_kafka_settings *settings,
-                                enum aff_kafka_role role, const struct aff_logger *logger)
+static rd_kafka_conf_t *conf_of(struct instance *instance, const struct aff_kafka_consumer *consumer)
 {
-    rd_kafka_conf_t *conf = aff_kafka_conf(settings, role, logger);
+    rd_kafka_conf_t *conf = aff_kafka_conf(consumer->settings, consumer->role, consumer->logger);
 
-    if (logger)
-        consumer->logger = *logger;
+    if (consumer->logger)
+        instance->logger = *consumer->logger;
     else
         rd_kafka_conf_set_log_cb(conf, NULL);
-    rd_kafka_conf_set_opaque(conf, consumer);
+    rd_kafka_conf_set_opaque(conf, instance);
     rd_kafka_conf_set_error_cb(conf, raise_error);
     (void)rd_kafka_conf_set(conf, "group.id", NULL, NULL, 0); /* with one, a coordinator would be looked for */
     return conf;
 }
 
-int aff_kafka_consumer_new(const struct aff_kafka_settings *settings, enum aff_kafka_role role,
-                           const struct aff_logger *logger, struct aff_kafka_bell *bell,
-                           struct aff_kafka_consumer **ret_consumer, aff_error *err)
+static struct instance *instance_new(struct aff_kafka_consumer *consumer, aff_error *err)
 {
-    struct aff_kafka_consumer *consumer = aff_xcalloc(1, sizeof *consumer);
-    rd_kafka_conf_t *conf = conf_of(consumer, settings, role, logger);
+    struct instance *instance = aff_xcalloc(1, sizeof *instance);
+    rd_kafka_conf_t *conf = conf_of(instance, consumer);
     char text[256];
 
-    consumer->bell = bell;
-    aff_kafka_call_init(&consumer->news, serve_news);
-    aff_list_init(&consumer->topics);
-    aff_list_init(&consumer->stopped);
-    consumer->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
-    if (!consumer->rk) {
+    instance->bell = consumer->bell;
+    aff_kafka_call_init(&instance->news, serve_news);
+    aff_list_init(&instance->topics);
+    aff_list_init(&instance->sources);
+    aff_list_init(&instance->stopped);
+    instance->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
+    if (!instance->rk) {
         rd_kafka_conf_destroy(conf);
-        free(consumer);
-        return aff_fail_with(err, AFF_ECONFIG, "kafka: no consumer: %s", text);
+        free(instance);
+        aff_fail_with(err, AFF_ECONFIG, "kafka: no consumer: %s", text);
+        return NULL;
     }
-    consumer->main = rd_kafka_queue_get_main(consumer->rk);
-    rd_kafka_queue_cb_event_enable(consumer->main, ring_news, consumer);
-    *ret_consumer = consumer;
-    return 0;
+    instance->main = rd_kafka_queue_get_main(instance->rk);
+    rd_kafka_queue_cb_event_enable(instance->main, ring_news, instance);
+    aff_list_append(&consumer->instances, &instance->link);
+    return instance;
 }
 
-static void forget_topics(struct aff_kafka_consumer *consumer)
+static void forget_topics(struct instance *instance)
 {
     struct aff_list *node;
 
-    while ((node = aff_list_take(&consumer->topics))) {
-        struct consumer_topic *topic = aff_container_of(node, struct consumer_topic, link);
+    while ((node = aff_list_take(&instance->topics))) {
+        struct instance_topic *topic = aff_container_of(node, struct instance_topic, link);
         rd_kafka_topic_destroy(topic->rkt);
         free(topic->name);
         free(topic);
@@ -142,36 +153,62 @@ static void forget_stopped(struct stopped *stopped)
     free(stopped);
 }
 
+static void instance_free(struct instance *instance)
+{
+    rd_kafka_queue_cb_event_enable(instance->main, NULL, NULL);
+    aff_kafka_bell_forget(instance->bell, &instance->news);
+    aff_list_each (node, &instance->stopped)
+        forget_stopped(aff_container_of(node, struct stopped, link));
+    forget_topics(instance);
+    rd_kafka_queue_destroy(instance->main);
+    rd_kafka_destroy_flags(instance->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    aff_list_remove(&instance->link);
+    free(instance);
+}
+
+static struct instance_topic *topic_of(struct instance *instance, const char *name)
+{
+    aff_list_each (node, &instance->topics) {
+        struct instance_topic *topic = aff_container_of(node, struct instance_topic, link);
+        if (strcmp(topic->name, name) == 0)
+            return topic;
+    }
+    rd_kafka_topic_t *rkt = rd_kafka_topic_new(instance->rk, name, NULL);
+    if (!rkt)
+        return NULL;
+    struct instance_topic *topic = aff_xcalloc(1, sizeof *topic);
+    topic->rkt = rkt;
+    topic->name = aff_xstrdup(name);
+    aff_list_append(&instance->topics, &topic->link);
+    return topic;
+}
+
+/* ---- consumers ---- */
+
+int aff_kafka_consumer_new(const struct aff_kafka_settings *settings, enum aff_kafka_role role,
+                           const struct aff_logger *logger, struct aff_kafka_bell *bell,
+                           struct aff_kafka_consumer **ret_consumer, aff_error *err)
+{
+    struct aff_kafka_consumer *consumer = aff_xcalloc(1, sizeof *consumer);
+
+    *consumer = (struct aff_kafka_consumer){ .settings = settings, .role = role, .logger = logger, .bell = bell };
+    aff_list_init(&consumer->instances);
+    if (!instance_new(consumer, err)) {
+        free(consumer);
+        return AFF_ECONFIG;
+    }
+    *ret_consumer = consumer;
+    return 0;
+}
+
 struct aff_kafka_consumer *aff_kafka_consumer_free(struct aff_kafka_consumer *consumer)
 {
     if (!consumer)
         return NULL;
-    rd_kafka_queue_cb_event_enable(consumer->main, NULL, NULL);
-    aff_kafka_bell_forget(consumer->bell, &consumer->news);
-    aff_list_each (node, &consumer->stopped)
-        forget_stopped(aff_container_of(node, struct stopped, link));
-    forget_topics(consumer);
-    rd_kafka_queue_destroy(consumer->main);
-    rd_kafka_destroy_flags(consumer->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    aff_list_each (node, &consumer->instances)
+        instance_free(aff_container_of(node, struct instance, link));
     free(consumer);
     return NULL;
-}
-
-static struct consumer_topic *topic_of(struct aff_kafka_consumer *consumer, const char *name)
-{
-    aff_list_each (node, &consumer->topics) {
-        struct consumer_topic *topic = aff_container_of(node, struct consumer_topic, link);
-        if (strcmp(topic->name, name) == 0)
-            return topic;
-    }
-    rd_kafka_topic_t *rkt = rd_kafka_topic_new(consumer->rk, name, NULL);
-    if (!rkt)
-        return NULL;
-    struct consumer_topic *topic = aff_xcalloc(1, sizeof *topic);
-    topic->rkt = rkt;
-    topic->name = aff_xstrdup(name);
-    aff_list_append(&consumer->topics, &topic->link);
-    return topic;
 }
 
 /* ---- what comes after a stop ---- */
@@ -184,9 +221,9 @@ static void sweep(const struct stopped *stopped)
         rd_kafka_message_destroy(message);
 }
 
-int64_t aff_kafka_consumer_sweep(struct aff_kafka_consumer *consumer, int64_t now_ns)
+static int64_t sweep_instance(struct instance *instance, int64_t now_ns)
 {
-    aff_list_each (node, &consumer->stopped) {
+    aff_list_each (node, &instance->stopped) {
         struct stopped *stopped = aff_container_of(node, struct stopped, link);
         if (stopped->due_ns > now_ns)
             return stopped->due_ns;
@@ -196,6 +233,17 @@ int64_t aff_kafka_consumer_sweep(struct aff_kafka_consumer *consumer, int64_t no
     return INT64_MAX;
 }
 
+int64_t aff_kafka_consumer_sweep(struct aff_kafka_consumer *consumer, int64_t now_ns)
+{
+    int64_t due_ns = INT64_MAX;
+
+    aff_list_each (node, &consumer->instances) {
+        int64_t due = sweep_instance(aff_container_of(node, struct instance, link), now_ns);
+        due_ns = due < due_ns ? due : due_ns;
+    }
+    return due_ns;
+}
+
 static void sweep_later(const struct aff_kafka_source *source, int64_t now_ns)
 {
     struct stopped *stopped = aff_xcalloc(1, sizeof *stopped);
@@ -203,12 +251,12 @@ static void sweep_later(const struct aff_kafka_source *source, int64_t now_ns)
     stopped->topic = source->topic;
     stopped->partition = source->partition;
     stopped->due_ns = now_ns + SWEEP_AFTER_MS * AFF_NS_PER_MS;
-    aff_list_append(&source->consumer->stopped, &stopped->link);
+    aff_list_append(&source->instance->stopped, &stopped->link);
 }
 
 static void sweep_never(const struct aff_kafka_source *source) /* it is started again, and taken from by that */
 {
-    aff_list_each (node, &source->consumer->stopped) {
+    aff_list_each (node, &source->instance->stopped) {
         struct stopped *stopped = aff_container_of(node, struct stopped, link);
         if (stopped->topic == source->topic && stopped->partition == source->partition)
             forget_stopped(stopped);
@@ -217,27 +265,67 @@ static void sweep_never(const struct aff_kafka_source *source) /* it is started 
 
 /* ---- sources ---- */
 
+static bool fetches(const struct instance *instance, const char *topic, int32_t partition)
+{
+    aff_list_each (node, &instance->sources) {
+        const struct aff_kafka_source *source = aff_container_of(node, struct aff_kafka_source, link);
+        if (source->partition == partition && strcmp(source->topic->name, topic) == 0)
+            return true;
+    }
+    return false;
+}
+
+static struct instance *instance_for(struct aff_kafka_consumer *consumer, const char *topic, int32_t partition)
+{
+    aff_error err;
+
+    aff_list_each (node, &consumer->instances) {
+        struct instance *instance = aff_container_of(node, struct instance, link);
+        if (!fetches(instance, topic, partition))
+            return instance;
+    }
+    return instance_new(consumer, &err);
+}
+
+static struct aff_kafka_source *source_free(struct aff_kafka_source *source)
+{
+    if (source->queue) {
+        rd_kafka_queue_cb_event_enable(source->queue, NULL, NULL);
+        aff_kafka_bell_forget(source->instance->bell, source->came);
+        rd_kafka_queue_destroy(source->queue);
+    }
+    aff_list_remove(&source->link);
+    free(source);
+    return NULL;
+}
+
+static bool start(struct aff_kafka_source *source, int64_t offset)
+{
+    sweep_never(source);
+    source->queue = rd_kafka_queue_new(source->instance->rk);
+    rd_kafka_queue_cb_event_enable(source->queue, ring_came, source);
+    return rd_kafka_consume_start_queue(source->topic->rkt, source->partition, offset, source->queue) == 0;
+}
+
 struct aff_kafka_source *aff_kafka_source_start(struct aff_kafka_consumer *consumer, const char *topic, int32_t partition,
                                                 int64_t offset, struct aff_kafka_call *came,
                                                 rd_kafka_resp_err_t *ret_error)
 {
-    struct aff_kafka_source *source = aff_xcalloc(1, sizeof *source);
-
-    *source = (struct aff_kafka_source){ consumer, topic_of(consumer, topic), partition, NULL, came };
-    if (source->topic) {
-        sweep_never(source);
-        source->queue = rd_kafka_queue_new(consumer->rk);
-        rd_kafka_queue_cb_event_enable(source->queue, ring_came, source);
-        if (rd_kafka_consume_start_queue(source->topic->rkt, partition, offset, source->queue) == 0)
-            return source;
-        *ret_error = rd_kafka_last_error();
-        rd_kafka_queue_destroy(source->queue);
-        aff_kafka_bell_forget(consumer->bell, came);
-    } else {
-        *ret_error = rd_kafka_last_error();
+    struct instance *instance = instance_for(consumer, topic, partition);
+    if (!instance) {
+        *ret_error = RD_KAFKA_RESP_ERR__FAIL;
+        return NULL;
     }
-    free(source);
-    return NULL;
+    struct aff_kafka_source *source = aff_xcalloc(1, sizeof *source);
+    source->instance = instance;
+    source->topic = topic_of(instance, topic);
+    source->partition = partition;
+    source->came = came;
+    aff_list_append(&instance->sources, &source->link);
+    if (source->topic && start(source, offset))
+        return source;
+    *ret_error = rd_kafka_last_error();
+    return source_free(source);
 }
 
 struct aff_kafka_source *aff_kafka_source_stop(struct aff_kafka_source *source, int64_t now_ns)
@@ -245,26 +333,49 @@ struct aff_kafka_source *aff_kafka_source_stop(struct aff_kafka_source *source, 
     if (!source)
         return NULL;
     (void)rd_kafka_consume_stop(source->topic->rkt, source->partition); /* a partition that is gone stands still, too */
-    rd_kafka_queue_cb_event_enable(source->queue, NULL, NULL);
-    aff_kafka_bell_forget(source->consumer->bell, source->came);
-    rd_kafka_queue_destroy(source->queue);
     sweep_later(source, now_ns);
-    free(source);
-    return NULL;
+    return source_free(source);
 }
 
 rd_kafka_message_t *aff_kafka_source_take(struct aff_kafka_source *source, rd_kafka_resp_err_t *ret_error)
 {
-    struct aff_kafka_consumer *consumer = source->consumer;
+    struct instance *instance = source->instance;
 
-    consumer->raised = RD_KAFKA_RESP_ERR_NO_ERROR;
+    instance->raised = RD_KAFKA_RESP_ERR_NO_ERROR;
     rd_kafka_message_t *message = rd_kafka_consume_queue(source->queue, 0);
-    *ret_error = consumer->raised;
+    *ret_error = instance->raised;
     return message;
 }
 
 void aff_kafka_source_ends(struct aff_kafka_source *source, int64_t *ret_start, int64_t *ret_end)
 {
     *ret_start = *ret_end = -1;
-    (void)rd_kafka_get_watermark_offsets(source->consumer->rk, source->topic->name, source->partition, ret_start, ret_end);
+    (void)rd_kafka_get_watermark_offsets(source->instance->rk, source->topic->name, source->partition, ret_start, ret_end);
+}
+
+static rd_kafka_resp_err_t examine(const struct rd_kafka_metadata_topic *topic, int32_t partition)
+{
+    if (topic->err && topic->err != RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE)
+        return topic->err;
+    for (int i = 0; i < topic->partition_cnt; i++)
+        if (topic->partitions[i].id == partition)
+            return RD_KAFKA_RESP_ERR_NO_ERROR;
+    return topic->err ? RD_KAFKA_RESP_ERR_NO_ERROR : RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+}
+
+rd_kafka_resp_err_t aff_kafka_source_examine(struct aff_kafka_source *source, int64_t now_ns)
+{
+    const struct rd_kafka_metadata *metadata;
+    struct instance_topic *topic = source->topic;
+    rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_NO_ERROR;
+
+    if (topic->examined_ns && now_ns - topic->examined_ns < EXAMINE_EVERY_MS * AFF_NS_PER_MS)
+        return RD_KAFKA_RESP_ERR_NO_ERROR;
+    topic->examined_ns = now_ns;
+    if (rd_kafka_metadata(source->instance->rk, 0, topic->rkt, &metadata, EXAMINE_MS))
+        return RD_KAFKA_RESP_ERR_NO_ERROR; /* nobody answers: that passes */
+    if (metadata->topic_cnt == 1)
+        error = examine(&metadata->topics[0], source->partition);
+    rd_kafka_metadata_destroy(metadata);
+    return error;
 }

@@ -1,8 +1,9 @@
 /*
- * kafka/consumer.h - one consumer of librdkafka and the partitions that it fetches. The reader's thread.
+ * kafka/consumer.h - a consumer of librdkafka and the partitions that it fetches. The reader's thread.
  *
  * The simple consumer, each partition with a queue of its own: no group, no coordinator, no commits, and starting somewhere
- * else is a stop and a start. A stop waits for librdkafka's main thread, not for a broker.
+ * else is a stop and a start. A stop waits for librdkafka's main thread, not for a broker. An instance of librdkafka fetches
+ * a partition once; for a partition that is read twice at one time (an audit reads beside who serves) there is another one.
  */
 #ifndef AFF_CHANGELOG_KAFKA_CONSUMER_H
 #define AFF_CHANGELOG_KAFKA_CONSUMER_H
@@ -13,6 +14,7 @@
 struct aff_kafka_consumer;
 struct aff_kafka_source; /* a partition that is being fetched */
 
+/* `settings`, `logger` and `bell` are borrowed until it is freed. */
 int aff_kafka_consumer_new(const struct aff_kafka_settings *settings, enum aff_kafka_role role,
                            const struct aff_logger *logger, struct aff_kafka_bell *bell,
                            struct aff_kafka_consumer **ret_consumer, aff_error *err);
@@ -30,6 +32,12 @@ struct aff_kafka_source *aff_kafka_source_stop(struct aff_kafka_source *source, 
 
 /* A message, which may be an error (the caller's to destroy), or NULL. `*ret_error`: an error that came without one, or 0. */
 rd_kafka_message_t *aff_kafka_source_take(struct aff_kafka_source *source, rd_kafka_resp_err_t *ret_error);
+
+/*
+ * Asks the cluster about the topic: 0, or why it cannot be read. For a source that gets nothing; bounded by a fraction of a
+ * second, and seldom: else 0.
+ */
+rd_kafka_resp_err_t aff_kafka_source_examine(struct aff_kafka_source *source, int64_t now_ns);
 
 /* What the last answer of a broker told, negative when none did. */
 void aff_kafka_source_ends(struct aff_kafka_source *source, int64_t *ret_start, int64_t *ret_end);

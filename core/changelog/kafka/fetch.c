@@ -23,7 +23,8 @@ enum {
     PULL_AT_ONCE = 4096,     /* messages, then it is the turn of others */
     IDLE_MS = 1000,          /* not asked for so long: let go */
     LINGER_MS = 1000,        /* at the end for so long: to the tail */
-    SLICE_MS = 1000,         /* a turn, when others wait for a place */
+    SLICE_MS = 1000,         /* a turn, when others wait for a place ... */
+    STARVED_MS = 250,        /* ... and nothing comes */
     KICK_MS = 1000,          /* nothing came for so long although there is something: begin anew */
     KICK_MAX_MS = 8000,
     REFUSED_RETRY_MS = 500,
@@ -70,12 +71,12 @@ static void take_place(struct aff_kafka_stream *s)
     s->place_ns = aff_kafka_now(s);
 }
 
-/* Whoever has had its turn, or only lingers, gives its place up. */
+/* Whoever only lingers gives its place up, others when they had their turn. */
 static void wake_holders(struct aff_kafka_stream *s)
 {
     aff_list_each (node, &s->reader->places.holders) {
         struct aff_kafka_stream *holder = aff_container_of(node, struct aff_kafka_stream, place);
-        wake_at(holder, holder->at_end || !holder->open ? 0 : holder->place_ns + ns_of(SLICE_MS));
+        wake_at(holder, 0);
     }
 }
 
@@ -145,15 +146,6 @@ static void begin(struct aff_kafka_stream *s, enum aff_kafka_role role)
     }
 }
 
-static void begin_anew(struct aff_kafka_stream *s)
-{
-    bool probing = s->probing;
-
-    aff_kafka_fetch_stop(s);
-    s->probing = probing;
-    begin(s, AFF_KAFKA_CATCH_UP);
-}
-
 static bool is_known_to_be_there(const struct aff_kafka_stream *s)
 {
     return s->probing || (s->want.mode == AFF_READ_WAIT && s->window.position < s->want.confirmed_end);
@@ -163,6 +155,15 @@ static void catch_up(struct aff_kafka_stream *s)
 {
     if (is_known_to_be_there(s) || enter(s))
         begin(s, AFF_KAFKA_CATCH_UP);
+}
+
+static void begin_anew(struct aff_kafka_stream *s)
+{
+    bool probing = s->probing;
+
+    aff_kafka_fetch_stop(s);
+    s->probing = probing;
+    catch_up(s);
 }
 
 static void move_to_tail(struct aff_kafka_stream *s)
@@ -227,37 +228,51 @@ static int64_t bound_trouble(struct aff_kafka_stream *s, int64_t now)
     return s->answered_ns + ns_of(IDLE_MS);
 }
 
-/* The end was not asked for since this read came. Where the tail has nothing more, it would tell so too late. */
+/* There seems to be nothing more, and that was found out before this read came. */
 static bool needs_end(const struct aff_kafka_stream *s)
 {
-    if (s->want.mode == AFF_READ_WAIT || s->probing)
-        return false;
-    if (s->at_end)
-        return s->end_serial != s->serial;
-    return s->role == AFF_KAFKA_TAIL && s->source_serial != s->serial && s->window.position >= s->log_end;
+    return s->want.mode != AFF_READ_WAIT && !s->probing && s->source_serial != s->serial &&
+           (s->at_end || s->window.position >= s->log_end);
 }
 
-/* There is something to read, so it should have come. */
+/* Something must come: what is there, or, of a source that is new, at least the end. */
 static int64_t kick_due(struct aff_kafka_stream *s)
 {
-    bool owed = s->want.mode != AFF_READ_WAIT || s->probing || s->window.position < s->want.confirmed_end ||
-                s->window.position < s->log_end;
+    bool owed = s->want.mode != AFF_READ_WAIT || s->window.position < s->want.confirmed_end ||
+                s->window.position < s->log_end || s->progress_ns == s->started_ns;
     if (s->kick_ns == 0)
         s->kick_ns = ns_of(KICK_MS);
     return owed ? later(s->progress_ns, s->asked_ns) + s->kick_ns : INT64_MAX;
 }
 
+/* When others wait for a place: a turn ends after a while, and sooner for one that gets nothing. */
+static int64_t turn_due(const struct aff_kafka_stream *s)
+{
+    if (!s->has_place || !somebody_waits(s))
+        return INT64_MAX;
+    if (s->progress_ns == s->started_ns)
+        return s->started_ns + ns_of(STARVED_MS);
+    return s->place_ns + ns_of(SLICE_MS);
+}
+
+/* Begins anew, unless the cluster tells why nothing comes. */
+static void kick(struct aff_kafka_stream *s, int64_t now)
+{
+    rd_kafka_resp_err_t error = aff_kafka_source_examine(s->source, now);
+
+    s->kick_ns = sooner(s->kick_ns * 2, ns_of(KICK_MAX_MS));
+    if (error)
+        aff_kafka_event_error(s, error);
+    else
+        begin_anew(s);
+}
+
 static int64_t arrange_tail(struct aff_kafka_stream *s, int64_t now)
 {
-    if (needs_end(s) && enter(s)) {
+    if (needs_end(s))
         begin_anew(s);
-        return s->started_ns + ns_of(KICK_MS);
-    }
-    if (now >= kick_due(s)) {
-        s->kick_ns = sooner(s->kick_ns * 2, ns_of(KICK_MAX_MS));
-        aff_kafka_fetch_stop(s);
-        begin(s, AFF_KAFKA_TAIL);
-    }
+    else if (now >= kick_due(s))
+        kick(s, now);
     return kick_due(s);
 }
 
@@ -266,41 +281,40 @@ static int64_t arrange_catch_up(struct aff_kafka_stream *s, int64_t now)
     bool waits = s->at_end && s->want.mode == AFF_READ_WAIT;
     int64_t tail_due = somebody_waits(s) ? now : later(s->end_ns, s->asked_ns) + ns_of(LINGER_MS);
 
-    if (needs_end(s))
-        begin_anew(s);
     if (waits && now >= tail_due) {
         move_to_tail(s);
         return INT64_MAX;
     }
-    if (s->has_place && somebody_waits(s) && now >= s->place_ns + ns_of(SLICE_MS)) {
-        aff_kafka_fetch_stop(s);
+    if (now >= turn_due(s)) {
         leave(s);
-        catch_up(s);
+        begin_anew(s);
         return INT64_MAX;
     }
-    if (now >= kick_due(s)) {
-        s->kick_ns = sooner(s->kick_ns * 2, ns_of(KICK_MAX_MS));
+    if (needs_end(s))
         begin_anew(s);
-    }
-    return sooner(kick_due(s), waits ? tail_due : INT64_MAX);
+    else if (now >= kick_due(s))
+        kick(s, now);
+    return sooner(sooner(kick_due(s), turn_due(s)), waits ? tail_due : INT64_MAX);
+}
+
+static int64_t arrange_source(struct aff_kafka_stream *s, int64_t now)
+{
+    if (s->source)
+        return s->role == AFF_KAFKA_TAIL ? arrange_tail(s, now) : arrange_catch_up(s, now);
+    catch_up(s);
+    return s->source ? sooner(kick_due(s), turn_due(s)) : INT64_MAX;
 }
 
 static int64_t arrange_open(struct aff_kafka_stream *s, int64_t now)
 {
-    int64_t due;
+    int64_t due = INT64_MAX;
 
-    if (now < s->trouble.retry_ns)
-        return s->trouble.retry_ns;
-    if (!s->source) {
-        catch_up(s);
-        due = s->source ? kick_due(s) : INT64_MAX;
-        if (!s->source && now < s->trouble.retry_ns)
-            due = s->trouble.retry_ns;
-    } else {
-        due = s->role == AFF_KAFKA_TAIL ? arrange_tail(s, now) : arrange_catch_up(s, now);
+    if (now >= s->trouble.retry_ns)
+        due = arrange_source(s, now);
+    if (now < s->trouble.retry_ns) {
+        leave(s);
+        due = s->trouble.retry_ns;
     }
-    if (s->has_place && somebody_waits(s))
-        due = sooner(due, s->place_ns + ns_of(SLICE_MS));
     return sooner(due, bound_trouble(s, now));
 }
 

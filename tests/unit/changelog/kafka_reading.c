@@ -152,7 +152,7 @@ void asker_ask(struct asker *a, int64_t from, size_t max_bytes, int mode, int64_
     aff_kafka_stream_read(a->stream, from, max_bytes, mode, ++a->ticket, confirmed_end);
 }
 
-static bool await_ring(struct asker *a, int64_t ms)
+bool asker_rung(struct asker *a, int64_t ms)
 {
     int64_t until = aff_mono_ns(aff_clock_system()) + ms * AFF_NS_PER_MS;
     const struct timespec due = { .tv_sec = until / AFF_NS_PER_S, .tv_nsec = until % AFF_NS_PER_S };
@@ -170,7 +170,7 @@ bool asker_await(struct asker *a, int64_t ms)
 {
     forget_answer(a);
     while (!aff_kafka_stream_take(a->stream, &a->answer))
-        if (!await_ring(a, ms))
+        if (!asker_rung(a, ms))
             return aff_kafka_stream_take(a->stream, &a->answer);
     assert_int_equal(a->answer->batch.ticket, a->ticket);
     return true;

@@ -45,6 +45,7 @@ struct asker {
 struct asker *asker_open(struct reading *r, const char *topic, uint32_t partition);
 void asker_close(struct asker *a);
 void asker_ask(struct asker *a, int64_t from, size_t max_bytes, int mode, int64_t confirmed_end);
+bool asker_rung(struct asker *a, int64_t ms); /* waits until there is an answer, and leaves it there */
 /* Waits for the answer to the last question; false: none came within the time. */
 bool asker_await(struct asker *a, int64_t ms);
 const struct aff_batch *asker_read(struct asker *a, int64_t from, size_t max_bytes, int mode); /* NULL: no answer */
