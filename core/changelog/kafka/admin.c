@@ -19,7 +19,13 @@
 #include <string.h>
 #include <time.h>
 
-enum { TIMEOUT_MS = 30000, VERIFY_EVERY_MS = 60000, AGAIN_MS = 50 };
+enum {
+    TIMEOUT_MS = 30000,
+    VERIFY_EVERY_MS = 60000,
+    AGAIN_MS = 50,
+    SLICE_FIRST_MS = 2000, /* for a first question; what goes unanswered is asked again, with more time */
+    SLICE_MAX_MS = 60000,
+};
 
 struct known_topic {
     struct aff_list node;
@@ -198,28 +204,67 @@ static int make(struct aff_kafka_admin *admin, const struct aff_topic *topic, in
     return rc;
 }
 
+/* The time for everything that is asked of a topic, in slices that grow. */
+struct patience {
+    int64_t deadline_ns, slice_ns;
+};
+
+static struct patience new_patience(const struct aff_kafka_admin *admin)
+{
+    return (struct patience){ aff_mono_ns(aff_clock_system()) + admin->timeout_ns, SLICE_FIRST_MS * AFF_NS_PER_MS };
+}
+
+/* The end of a slice. */
+static int64_t slice_of(struct patience *p)
+{
+    int64_t end_ns = aff_mono_ns(aff_clock_system()) + p->slice_ns;
+    if (p->slice_ns < SLICE_MAX_MS * AFF_NS_PER_MS)
+        p->slice_ns *= 2;
+    return end_ns < p->deadline_ns ? end_ns : p->deadline_ns;
+}
+
+/* After a little pause; false when the time is over. */
+static bool try_again(const struct aff_kafka_admin *admin, const struct patience *p)
+{
+    const struct timespec pause = { .tv_nsec = AGAIN_MS * AFF_NS_PER_MS };
+    if (!aff_kafka_ask_on(admin->asker, p->deadline_ns))
+        return false;
+    (void)nanosleep(&pause, NULL);
+    return aff_kafka_ask_on(admin->asker, p->deadline_ns);
+}
+
+/* As check(), until somebody answers. */
+static int check_patiently(struct aff_kafka_admin *admin, const struct aff_topic *topic, struct patience *p,
+                           struct aff_kafka_shape *ret_shape, struct aff_kafka_topic_facts *ret_facts, aff_error *err)
+{
+    int rc;
+    do
+        rc = check(admin, topic, slice_of(p), ret_shape, ret_facts, err);
+    while (rc == AFF_EIO && try_again(admin, p));
+    return rc;
+}
+
 /* Until it is there and right, whoever makes it, and has leaders when it is new. */
-static int make_and_check(struct aff_kafka_admin *admin, const struct aff_topic *topic, int64_t deadline_ns,
+static int make_and_check(struct aff_kafka_admin *admin, const struct aff_topic *topic,
                           struct aff_kafka_topic_facts *ret_facts, aff_error *err)
 {
-    const struct timespec again = { .tv_nsec = AGAIN_MS * AFF_NS_PER_MS };
+    struct patience p = new_patience(admin);
     bool made = false;
 
     for (;;) {
         struct aff_kafka_shape shape = { .partitions = 0 };
-        int rc = check(admin, topic, deadline_ns, &shape, ret_facts, err);
+        int rc = check_patiently(admin, topic, &p, &shape, ret_facts, err);
         if (rc == AFF_ENOTFOUND && !made) {
-            rc = make(admin, topic, shape.brokers, deadline_ns, err);
+            rc = make(admin, topic, shape.brokers, slice_of(&p), err);
             made = rc == 0;
             if (rc != 0 && rc != AFF_EAGAIN)
                 return rc;
         } else if ((rc != 0 && rc != AFF_ENOTFOUND) || (rc == 0 && (shape.led || !made))) {
             return rc;
         }
-        if (!aff_kafka_ask_on(admin->asker, deadline_ns))
+        if (!try_again(admin, &p))
             return rc == 0 ? aff_fail_with(err, AFF_EIO, "kafka: topic %s was made and has no leaders", topic->name)
                            : AFF_EIO; /* with the last text */
-        (void)nanosleep(&again, NULL);
     }
 }
 
@@ -245,7 +290,7 @@ int aff_kafka_admin_topic(struct aff_kafka_admin *admin, const struct aff_topic 
         rc = aff_kafka_demand_check(&demand, err);
     if (rc)
         return rc;
-    rc = make_and_check(admin, topic, aff_mono_ns(aff_clock_system()) + admin->timeout_ns, &facts, &why);
+    rc = make_and_check(admin, topic, &facts, &why);
     if (rc)
         return aff_fail_with(err, rc, "%s", why.text);
     remember(admin, topic);
@@ -279,11 +324,12 @@ static void set_trouble(struct aff_kafka_admin *admin, struct known_topic *known
 
 static void look_at(struct aff_kafka_admin *admin, struct known_topic *known)
 {
+    struct patience p = new_patience(admin);
     struct aff_kafka_topic_facts facts;
     struct aff_kafka_shape shape;
     aff_error now = { .code = 0 };
 
-    int rc = check(admin, &known->topic, aff_mono_ns(aff_clock_system()) + admin->timeout_ns, &shape, &facts, &now);
+    int rc = check_patiently(admin, &known->topic, &p, &shape, &facts, &now);
     if (rc == AFF_EIO) {
         if (!atomic_load(&admin->stop))
             aff_log(admin->logger, WARN, "kafka.topic-unseen", aff_f_str("topic", known->topic.name),

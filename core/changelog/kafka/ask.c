@@ -2,8 +2,10 @@
  * kafka/ask.c - see kafka/ask.h.
  *
  * One instance of librdkafka, a consumer that consumes nothing, since one of these never makes a topic by asking for it.
- * Each question has a queue for its answer. Metadata is the one question that cannot be broken off, so it is asked last,
- * when others were just answered, and in slices that grow.
+ * Each question has a queue for its answer. Metadata is the one question that cannot be broken off.
+ *
+ * librdkafka tells a connection that fails once and is then silent about the same failure, so what it said is kept until
+ * somebody answers.
  */
 #include "changelog/kafka/ask.h"
 
@@ -11,16 +13,13 @@
 #include "base/clock.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     SLICE_MS = 100,
-    METADATA_FIRST_MS = 2000, /* the first slice */
-    METADATA_MAX_MS = 60000,
-    METADATA_PAUSE_MS = 50,
     REQUEST_MAX_MS = 3600000, /* of librdkafka */
     GRACE_MS = 1000,
     WHO_MAX = 128,
@@ -32,6 +31,8 @@ struct aff_kafka_asker {
     rd_kafka_queue_t *errors;
     const atomic_bool *stop;
     char who[WHO_MAX]; /* bootstrap.servers */
+    pthread_mutex_t lock;
+    char said[SAID_MAX]; /* lock; of connections that failed, since the last answer */
 };
 
 int aff_kafka_asker_new(const struct aff_kafka_settings *settings, const struct aff_logger *logger,
@@ -47,9 +48,11 @@ int aff_kafka_asker_new(const struct aff_kafka_settings *settings, const struct 
     (void)snprintf(asker->who, sizeof asker->who, "%.*s", WHO_MAX - 1, who);
     rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR);
     asker->stop = stop;
+    pthread_mutex_init(&asker->lock, NULL);
     asker->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
     if (!asker->rk) {
         rd_kafka_conf_destroy(conf);
+        pthread_mutex_destroy(&asker->lock);
         free(asker);
         return aff_fail_with(err, AFF_ECONFIG, "kafka: %s", text);
     }
@@ -64,16 +67,17 @@ struct aff_kafka_asker *aff_kafka_asker_free(struct aff_kafka_asker *asker)
         return NULL;
     rd_kafka_queue_destroy(asker->errors);
     rd_kafka_destroy_flags(asker->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    pthread_mutex_destroy(&asker->lock);
     free(asker);
     return NULL;
 }
 
 /* ---- time ---- */
 
-static int left_ms(int64_t deadline_ns, int most)
+static int left_ms(int64_t deadline_ns)
 {
     int64_t left = (deadline_ns - aff_mono_ns(aff_clock_system())) / AFF_NS_PER_MS;
-    return left < 1 ? 1 : left > most ? most : (int)left;
+    return left < 1 ? 1 : left > REQUEST_MAX_MS ? REQUEST_MAX_MS : (int)left;
 }
 
 bool aff_kafka_ask_on(const struct aff_kafka_asker *asker, int64_t deadline_ns)
@@ -83,25 +87,34 @@ bool aff_kafka_ask_on(const struct aff_kafka_asker *asker, int64_t deadline_ns)
 
 /* ---- failures ---- */
 
-/* What librdkafka last said of its connections since it was asked before, "" when nothing. */
-static void take_said(struct aff_kafka_asker *asker, char said[SAID_MAX])
+/* Takes what librdkafka said of its connections meanwhile. */
+static void listen_to(struct aff_kafka_asker *asker) /* lock held */
 {
     rd_kafka_event_t *event;
-    said[0] = '\0';
     while ((event = rd_kafka_queue_poll(asker->errors, 0))) {
         if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR &&
             rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
-            (void)snprintf(said, SAID_MAX, "; %s", rd_kafka_event_error_string(event));
+            (void)snprintf(asker->said, SAID_MAX, "; %s", rd_kafka_event_error_string(event));
         rd_kafka_event_destroy(event);
     }
+}
+
+static void forget_said(struct aff_kafka_asker *asker)
+{
+    pthread_mutex_lock(&asker->lock);
+    listen_to(asker);
+    asker->said[0] = '\0';
+    pthread_mutex_unlock(&asker->lock);
 }
 
 static int fail_unasked(struct aff_kafka_asker *asker, int code, const char *what, const char *topic, const char *why,
                         aff_error *err)
 {
-    char said[SAID_MAX];
-    take_said(asker, said);
-    return aff_fail_with(err, code, "kafka: %s topic %.60s at %s: %.120s%s", what, topic, asker->who, why, said);
+    pthread_mutex_lock(&asker->lock);
+    listen_to(asker);
+    (void)aff_fail_with(err, code, "kafka: %s topic %.60s at %s: %.120s%s", what, topic, asker->who, why, asker->said);
+    pthread_mutex_unlock(&asker->lock);
+    return code;
 }
 
 /* ---- questions with a queue ---- */
@@ -114,13 +127,12 @@ struct question {
 static struct question new_question(struct aff_kafka_asker *asker, rd_kafka_admin_op_t op, int64_t deadline_ns)
 {
     struct question q = { rd_kafka_queue_new(asker->rk), rd_kafka_AdminOptions_new(asker->rk, op) };
-    int ms = left_ms(deadline_ns, REQUEST_MAX_MS);
+    int ms = left_ms(deadline_ns);
     char text[SAID_MAX];
 
     rd_kafka_resp_err_t rc = rd_kafka_AdminOptions_set_request_timeout(q.options, ms, text, sizeof text);
     assert(rc == RD_KAFKA_RESP_ERR_NO_ERROR);
     (void)rc;
-    take_said(asker, text);
     return q;
 }
 
@@ -137,7 +149,7 @@ static rd_kafka_event_t *answer_to(struct aff_kafka_asker *asker, struct questio
 
 /* ---- settings ---- */
 
-static int described(struct aff_kafka_asker *asker, const char *topic, rd_kafka_event_t *event, aff_error *err)
+static int read_description(struct aff_kafka_asker *asker, const char *topic, rd_kafka_event_t *event, aff_error *err)
 {
     const rd_kafka_DescribeConfigs_result_t *result = event ? rd_kafka_event_DescribeConfigs_result(event) : NULL;
     size_t count = 0;
@@ -187,11 +199,13 @@ int aff_kafka_ask_settings(struct aff_kafka_asker *asker, const char *topic, int
     rd_kafka_DescribeConfigs(asker->rk, &resource, 1, q.options, q.queue);
     rd_kafka_event_t *event = answer_to(asker, &q, deadline_ns);
     rd_kafka_ConfigResource_destroy(resource);
-    int rc = described(asker, topic, event, err);
+    int rc = read_description(asker, topic, event, err);
     if (rc == 0)
         *ret_described = list_settings(event);
     else if (event)
         rd_kafka_event_destroy(event);
+    if (rc != AFF_EIO)
+        forget_said(asker);
     return rc;
 }
 
@@ -222,33 +236,16 @@ static struct aff_kafka_shape shape_of(const struct rd_kafka_metadata *metadata)
     return shape;
 }
 
-/* Asks again while nobody answers and there is time. */
-static rd_kafka_resp_err_t fetch_metadata(struct aff_kafka_asker *asker, const char *topic, int64_t deadline_ns,
-                                          const struct rd_kafka_metadata **ret_metadata)
-{
-    rd_kafka_topic_t *handle = rd_kafka_topic_new(asker->rk, topic, NULL);
-    rd_kafka_resp_err_t rc = rd_kafka_last_error();
-
-    for (int slice = METADATA_FIRST_MS; handle; slice = slice < METADATA_MAX_MS / 2 ? 2 * slice : METADATA_MAX_MS) {
-        rc = rd_kafka_metadata(asker->rk, 0, handle, ret_metadata, left_ms(deadline_ns, slice));
-        if (rc != RD_KAFKA_RESP_ERR__TIMED_OUT && rc != RD_KAFKA_RESP_ERR__TRANSPORT)
-            break;
-        if (!aff_kafka_ask_on(asker, deadline_ns))
-            break;
-        const struct timespec pause = { .tv_nsec = METADATA_PAUSE_MS * AFF_NS_PER_MS };
-        (void)nanosleep(&pause, NULL);
-    }
-    if (handle)
-        rd_kafka_topic_destroy(handle);
-    return rc;
-}
-
 int aff_kafka_ask_shape(struct aff_kafka_asker *asker, const char *topic, int64_t deadline_ns,
                         struct aff_kafka_shape *ret_shape, aff_error *err)
 {
     const struct rd_kafka_metadata *metadata;
-    rd_kafka_resp_err_t rc = fetch_metadata(asker, topic, deadline_ns, &metadata);
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(asker->rk, topic, NULL);
+    if (!handle)
+        return fail_unasked(asker, AFF_EIO, "could not ask for", topic, rd_kafka_err2str(rd_kafka_last_error()), err);
+    rd_kafka_resp_err_t rc = rd_kafka_metadata(asker->rk, 0, handle, &metadata, left_ms(deadline_ns));
 
+    rd_kafka_topic_destroy(handle);
     if (rc)
         return fail_unasked(asker, AFF_EIO, "could not ask for", topic, rd_kafka_err2str(rc), err);
     assert(metadata->topic_cnt == 1);

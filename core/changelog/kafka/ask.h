@@ -2,7 +2,8 @@
  * kafka/ask.h - questions to the cluster about topics: what is there, and make this one. kafka/admin.c asks them.
  *
  * Blocking, each until a deadline; any thread, several at once. AFF_EIO: nobody answered, or the answer was that it is not
- * possible now; the text names the brokers and what librdkafka last said of them.
+ * possible now; the text names the brokers and what librdkafka last said of them. It may have been the one broker that hangs
+ * which was asked, and the next question goes to another: ask again, with little time first.
  */
 #ifndef AFF_CHANGELOG_KAFKA_ASK_H
 #define AFF_CHANGELOG_KAFKA_ASK_H
@@ -14,7 +15,7 @@
 
 struct aff_kafka_asker;
 
-/* A question is given up soon after `stop` became true. */
+/* A question is given up soon after `stop` became true; aff_kafka_ask_shape() is not. */
 int aff_kafka_asker_new(const struct aff_kafka_settings *settings, const struct aff_logger *logger,
                         const atomic_bool *stop, struct aff_kafka_asker **ret_asker, aff_error *err);
 struct aff_kafka_asker *aff_kafka_asker_free(struct aff_kafka_asker *asker);
