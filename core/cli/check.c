@@ -3,7 +3,7 @@
  */
 #include "base/alloc.h"
 #include "cli/cli.h"
-#include "config/config.h"
+#include "node/load.h"
 
 struct request {
     const char *file;
@@ -45,7 +45,7 @@ static int print_effective(const struct request *request)
 {
     AFF_CLEANUP(aff_config_freep) struct aff_config *config = NULL;
     struct aff_config_errors errors = { 0 };
-    int status = aff_config_load(request->file, request->sets, request->nsets, &config, &errors);
+    int status = aff_node_load(request->file, request->sets, request->nsets, &config, &errors);
     aff_config_errors_print(&errors, stderr);
     aff_config_errors_fini(&errors);
     if (status)

@@ -145,8 +145,8 @@ AFF_CLEANUP_OF(struct aff_config, aff_config_free)
 struct aff_config_keyspace *aff_config_keyspace(struct aff_config *config, const char *name);
 
 /*
- * Adds what somebody else found wrong with the configuration: with the place of the property of `kafka` that the text begins
- * with ("acks: ..."), when it does.
+ * Adds what the changelog's driver found wrong with the configuration: with its place when the text begins with a property
+ * ("kafka: acks cannot be ...", "kafka.topic.cleanup.policy cannot be ...").
  */
 void aff_config_refuse(const struct aff_config *config, const char *text, struct aff_config_errors *errors);
 

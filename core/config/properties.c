@@ -106,11 +106,15 @@ const char *aff_property(const struct aff_config_properties *properties, const c
 
 /* ---- what others found wrong ---- */
 
-static const struct aff_config_property *named_by(const struct aff_config_properties *properties, const char *text)
+/* The property that the text names right after `before`, or NULL. */
+static const struct aff_config_property *named_by(const struct aff_config_properties *properties, const char *before,
+                                                  const char *text)
 {
-    for (size_t i = 0; i < properties->count; i++) {
+    size_t skip = strlen(before);
+    for (size_t i = 0; strncmp(text, before, skip) == 0 && i < properties->count; i++) {
         size_t len = strlen(properties->items[i].name);
-        if (strncmp(text, properties->items[i].name, len) == 0 && (text[len] == ':' || text[len] == ' '))
+        const char *after = text + skip + len;
+        if (strncmp(text + skip, properties->items[i].name, len) == 0 && (*after == ':' || *after == ' '))
             return &properties->items[i];
     }
     return NULL;
@@ -118,14 +122,15 @@ static const struct aff_config_property *named_by(const struct aff_config_proper
 
 void aff_config_refuse(const struct aff_config *config, const char *text, struct aff_config_errors *errors)
 {
+    static const char kafka[] = "kafka: ", topic[] = "kafka.topic.";
     const struct aff_source source = { .file = config->file, .errors = errors };
-    const struct aff_config_property *property = named_by(&config->kafka.properties, text);
-    const char *before = property ? "kafka." : "";
-    if (!property) {
-        property = named_by(&config->kafka.topic, text);
-        before = property ? "kafka.topic." : "";
-    }
-    aff_complain(&source, property ? property->mark : (struct aff_mark){ 0 }, "%s%s", before, text);
+    const struct aff_config_property *property = named_by(&config->kafka.properties, kafka, text);
+    if (property)
+        aff_complain(&source, property->mark, "kafka.%s", text + sizeof kafka - 1);
+    else if ((property = named_by(&config->kafka.topic, topic, text)))
+        aff_complain(&source, property->mark, "%s", text);
+    else
+        aff_complain(&source, (struct aff_mark){ 0 }, "%s", text);
 }
 
 /* ---- printing ---- */

@@ -119,8 +119,6 @@ char *aff_node_path(const struct aff_node *node, const char *tail); /* "<data>/<
 
 /* ---- log.c ---- */
 
-/* What the changelog's driver would refuse of the configuration, each with its place. 0, or AFF_ECONFIG. */
-int aff_node_check_log(const struct aff_config *config, struct aff_config_errors *errors);
 int aff_node_make_log(struct aff_node *node, aff_error *err);
 /* Does the log belong to this process alone? Else others may lead as well. */
 bool aff_node_owns_log(const struct aff_node *node);

@@ -5,16 +5,18 @@
  * there yet. What cannot be asked is asked again, what is wrong ends the start. Only then the partitions begin.
  */
 #include "node/inner.h"
+#include "node/load.h"
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "changelog/kafka/kafka.h"
 
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-enum { ASK_AGAIN_MS = 2000, NAP_MS = 20 };
+enum { ASK_FOR_MS = 5000, ASK_AGAIN_MS = 1000, NAP_MS = 20 };
 
 /* ---- making ---- */
 
@@ -23,10 +25,51 @@ static bool is_kafka(const struct aff_config *config)
     return config->changelog == AFF_CHANGELOG_KAFKA;
 }
 
-int aff_node_check_log(const struct aff_config *config, struct aff_config_errors *errors)
+/* To be freed; the texts are the configuration's. */
+static struct aff_kafka_property *properties_of(const struct aff_config_properties *all)
 {
-    (void)config;
-    (void)errors;
+    struct aff_kafka_property *list = aff_xcalloc(all->count + 1, sizeof *list);
+    for (size_t i = 0; i < all->count; i++)
+        list[i] = (struct aff_kafka_property){ all->items[i].name, all->items[i].value };
+    return list;
+}
+
+/* `ret_log` NULL: only to see whether it would be taken. */
+static int use_kafka(const struct aff_config *config, unsigned loops, const struct aff_logger *logger,
+                     struct aff_changelog **ret_log, aff_error *err)
+{
+    AFF_CLEANUP(aff_freep) struct aff_kafka_property *properties = properties_of(&config->kafka.properties);
+    AFF_CLEANUP(aff_freep) struct aff_kafka_property *topic = properties_of(&config->kafka.topic);
+    struct aff_changelog_kafka_opts opts = {
+        .properties = properties,
+        .property_count = config->kafka.properties.count,
+        .topic = topic,
+        .topic_count = config->kafka.topic.count,
+        .development = config->mode == AFF_MODE_DEVELOPMENT,
+        .loops = loops,
+        .producers = config->kafka.producers,
+        .ask_timeout_ms = ASK_FOR_MS,
+        .clock = logger ? logger->clock : NULL,
+        .logger = logger,
+    };
+    return ret_log ? aff_changelog_kafka_new(&opts, ret_log, err) : aff_changelog_kafka_check(&opts, err);
+}
+
+int aff_node_load(const char *file, const char *const *sets, size_t nsets, struct aff_config **ret_config,
+                  struct aff_config_errors *errors)
+{
+    struct aff_config *config;
+    aff_error err = { 0 };
+    int code = aff_config_load(file, sets, nsets, &config, errors);
+    if (code)
+        return code;
+    code = is_kafka(config) ? use_kafka(config, 1, NULL, NULL, &err) : 0;
+    if (code) {
+        aff_config_refuse(config, err.text, errors);
+        config = aff_config_free(config);
+        return AFF_ECONFIG;
+    }
+    *ret_config = config;
     return 0;
 }
 
@@ -57,7 +100,7 @@ int aff_node_make_log(struct aff_node *node, aff_error *err)
     case AFF_CHANGELOG_EMBEDDED:
         return make_embedded(node, err);
     default:
-        return aff_fail_with(err, AFF_ECONFIG, "changelog: kafka is not in this build yet: use embedded");
+        return use_kafka(node->config, node->loops_count, &node->logger, &node->changelog, err);
     }
 }
 

@@ -2,6 +2,7 @@
  * main.c - aff_main(): the command line of a server that an application builds. The process's first thread.
  */
 #include "base/alloc.h"
+#include "node/load.h"
 #include "node/serve.h"
 
 #include <affinity.h>
@@ -87,7 +88,7 @@ static int load_and_serve(const struct line *line, const aff_keyspace *const *ke
 {
     struct aff_config *config = NULL;
     struct aff_config_errors errors = { 0 };
-    int code = aff_config_load(line->config_file, line->sets, line->nsets, &config, &errors);
+    int code = aff_node_load(line->config_file, line->sets, line->nsets, &config, &errors);
     aff_config_errors_print(&errors, stderr);
     aff_config_errors_fini(&errors);
     if (code)

@@ -9,6 +9,7 @@
  * start and stop alone.
  */
 #include "node/admin.h"
+#include "node/load.h"
 
 #include "base/alloc.h"
 #include "node/verify.h"
@@ -64,7 +65,7 @@ static int load(const aff_node_opts *opts, struct aff_config **ret_config, aff_e
     size_t nsets = 0;
     while (opts->sets && opts->sets[nsets])
         nsets++;
-    int code = aff_config_load(opts->config_file, opts->sets, nsets, ret_config, &errors);
+    int code = aff_node_load(opts->config_file, opts->sets, nsets, ret_config, &errors);
     if (code)
         code = told(&errors, err);
     aff_config_errors_fini(&errors);

@@ -497,6 +497,7 @@ static int make_parts(struct kafka_log *log, const struct aff_changelog_kafka_op
         .topic_count = opts->topic_count,
         .development = opts->development,
         .blind = opts->blind,
+        .timeout_ms = opts->ask_timeout_ms,
         .verify_every_ms = opts->verify_every_ms,
         .logger = opts->logger,
     };

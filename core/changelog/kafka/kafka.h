@@ -29,6 +29,7 @@ struct aff_changelog_kafka_opts {
     unsigned loops;          /* that will open partitions */
     unsigned producers;      /* of the node, dealt out to the loops, each at least one; 0: 4 */
     uint64_t max_in_flight;  /* bytes handed over and not reported, all partitions together; 0: 64 MiB */
+    int64_t ask_timeout_ms;  /* of topic(), and of a look at the settings of a topic; 0: 30 s */
     int64_t verify_every_ms; /* how often the topics' settings are looked at again; 0: 60 s */
     bool blind;              /* for tests with brokers that cannot describe topics: settings are not looked at */
     const struct aff_clock *clock;
@@ -37,5 +38,7 @@ struct aff_changelog_kafka_opts {
 
 /* AFF_ECONFIG names the property that is wrong, why, and what would be right. No broker is asked yet: topic() does that. */
 int aff_changelog_kafka_new(const struct aff_changelog_kafka_opts *opts, struct aff_changelog **ret_log, aff_error *err);
+/* The same, but nothing is made and nobody connected to. */
+int aff_changelog_kafka_check(const struct aff_changelog_kafka_opts *opts, aff_error *err);
 
 #endif

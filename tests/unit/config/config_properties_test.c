@@ -146,13 +146,13 @@ static void what_the_driver_refuses_gets_its_place(void **state)
     struct aff_config *c = load("mode: development\nkafka: { acks: 1, topic: { segment.ms: -1 } }\n", NULL);
     struct aff_config_errors errors = { 0 };
     (void)state;
-    aff_config_refuse(c, "acks: 1 is refused", &errors);
-    aff_config_refuse(c, "segment.ms: -1 is refused", &errors);
-    aff_config_refuse(c, "everything is wrong", &errors);
+    aff_config_refuse(c, "kafka: acks cannot be '1'", &errors);
+    aff_config_refuse(c, "kafka.topic.segment.ms: -1 is refused", &errors);
+    aff_config_refuse(c, "kafka: everything is wrong", &errors);
     char *shown = printed(&errors);
-    assert_string_equal(shown, "test.yaml:2:16: kafka.acks: 1 is refused\n"
+    assert_string_equal(shown, "test.yaml:2:16: kafka.acks cannot be '1'\n"
                                "test.yaml:2:40: kafka.topic.segment.ms: -1 is refused\n"
-                               "test.yaml: everything is wrong\n");
+                               "test.yaml: kafka: everything is wrong\n");
     free(shown);
     aff_config_errors_fini(&errors);
     aff_config_free(c);

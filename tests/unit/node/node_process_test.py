@@ -148,6 +148,59 @@ class StartTest(unittest.TestCase):
                 self.assertEqual(sorted(os.listdir(node["data"])), ["log", "state"])
 
 
+class KafkaTest(unittest.TestCase):
+    """A changelog in Kafka whose brokers are not there."""
+
+    def setUp(self):
+        broker, port = free_port(), free_port()
+        self.broker = f"127.0.0.1:{broker}"
+        config = {"changelog": "kafka", "kafka": {"bootstrap.servers": self.broker},
+                  "http": [{"listen": f"127.0.0.1:{port}"}]}
+        self.server = Server([BINARY, "serve"], NOTES, config)
+        self.server.addresses = [f"127.0.0.1:{port}"]
+        self.addCleanup(self.server.remove)
+        self.addCleanup(self.server.kill)
+
+    def test_it_lives_and_says_what_is_missing_until_it_is_told_to_end(self):
+        server = self.server
+        server.start(wait=False)
+        self.assertEqual(HealthTest.get_when_up(server, "/livez").json()["live"], True)
+        until = time.monotonic() + 30
+        while self.broker not in (trouble := server.client().get("/readyz").json()["changelog"]["trouble"]):
+            self.assertLess(time.monotonic(), until, trouble)
+            time.sleep(0.1)
+        answer = server.client().get("/readyz")
+        self.assertEqual((answer.status, answer.json()["serving"]), (503, 0))
+        self.assertEqual(answer.json()["changelog"]["driver"], "kafka")
+        self.assertIn("aff_changelog_trusted 0\n", server.client().get("/metrics").body.decode())
+        for request in (lambda c: c.put("/v1/notes/milk", b"1"), lambda c: c.get("/v1/notes/milk")):
+            answer = request(server.client())
+            self.assertEqual((answer.status, answer.headers["affinity-outcome"]), (503, "not-applied"), answer)
+        self.assertEqual(server.client().get("/livez").status, 200)
+        self.assertIn("event=node.topics-not-known", server.log())
+        self.assertEqual(server.stop(), 0)
+
+    def test_a_start_that_may_not_wait_for_ever_ends(self):
+        self.server.config["kafka"]["start_timeout"] = "1s"
+        with self.assertRaises(ServerFailed) as caught:
+            self.server.start()
+        self.assertEqual(self.server.process.returncode, 1)
+        self.assertIn("not started within kafka.start_timeout: ", str(caught.exception))
+
+    def test_what_the_driver_refuses_is_told_with_its_place(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as f:
+            f.write("changelog: kafka\nkafka:\n  bootstrap.servers: b:1\n  acks: 1\n")
+            f.flush()
+            for command in "serve", "check":
+                done = subprocess.run([BINARY, command, "-c", f.name], capture_output=True, text=True, timeout=60)
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(f"{f.name}:4:9: kafka.acks cannot be '1': ", done.stderr)
+            done = subprocess.run([BINARY, "check", "-c", f.name, "--set", "kafka.acks=all", "--set",
+                                   "kafka.sasl.password=hidden"], capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, 0)
+            self.assertIn('  sasl.password: "***"\n', done.stdout)
+
+
 class HealthTest(unittest.TestCase):
     def test_health_answers_while_partitions_recover(self):
         port = free_port()
