@@ -55,12 +55,23 @@ struct aff_verify {
 
 static void deliver(struct aff_msg *msg);
 
+/* Of the scratch store, to be freed. */
+static char *folder_of(const struct aff_node *node)
+{
+    size_t size = strlen(node->config->node.data) + sizeof "/verify";
+    char *folder = aff_xmalloc(size);
+    (void)snprintf(folder, size, "%s/verify", node->config->node.data);
+    return folder;
+}
+
 struct aff_verify *aff_verify_new(struct aff_node *node)
 {
+    AFF_CLEANUP(aff_freep) char *folder = folder_of(node);
     struct aff_verify *v = aff_xcalloc(1, sizeof *v);
     v->node = node;
     v->msg.deliver = deliver;
     pthread_mutex_init(&v->lock, NULL);
+    aff_store_sweep(folder);
     return v;
 }
 
@@ -171,9 +182,7 @@ static uint64_t count_partitions(const struct aff_node *node)
 
 static int begin_audit(struct aff_verify *v, const struct row *row, int64_t deadline_ns, aff_error *err)
 {
-    size_t size = strlen(v->node->config->node.data) + sizeof "/verify";
-    AFF_CLEANUP(aff_freep) char *folder = aff_xmalloc(size);
-    (void)snprintf(folder, size, "%s/verify", v->node->config->node.data);
+    AFF_CLEANUP(aff_freep) char *folder = folder_of(v->node);
     struct aff_audit_opts opts = {
         .part = row->space->parts[row->partition],
         .changelog = v->node->changelog,

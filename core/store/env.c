@@ -66,13 +66,13 @@ static uint64_t data_size(const struct aff_store *store, uint64_t *ret_on_disk)
     return (uint64_t)st.st_size;
 }
 
-/* Nobody finds the files of a scratch store any more, nor its folder: they are gone with the last descriptor. */
-static void hide(const struct aff_store *store)
+void aff_store_sweep(const char *folder)
 {
     static const char *const files[] = { "data.mdb", "lock.mdb", "owner", "marker" };
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        (void)unlinkat(store->marker.folder_fd, files[i], 0);
-    (void)rmdir(store->folder);
+    AFF_CLEANUP(aff_closep) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; fd >= 0 && i < sizeof files / sizeof *files; i++)
+        (void)unlinkat(fd, files[i], 0);
+    (void)rmdir(folder);
 }
 
 static int discard(struct aff_store *store, const char *reason, aff_error *err)
@@ -301,7 +301,7 @@ int aff_store_open(const struct aff_store_opts *opts, struct aff_store **ret_sto
     if (code == 0 && !opts->scratch)
         code = aff_marker_say_open(&store->marker, err);
     if (opts->scratch && store->marker.owner_fd >= 0 && code != AFF_EBUSY)
-        hide(store);
+        aff_store_sweep(store->folder); /* from now on the kernel removes it, however this process ends */
     if (code == 0 && fresh)
         code = create_dbs(store, err);
     if (code)

@@ -143,6 +143,10 @@ static void a_scratch_store_leaves_nothing(void **state)
         fixture_close(f);
         assert_int_equal(stat(f->folder, &st), -1);
     }
+    assert_int_equal(mkdir(f->folder, 0700), 0);
+    make_file(f->folder, "lock.mdb");
+    aff_store_sweep(f->folder);
+    assert_int_equal(stat(f->folder, &st), -1);
 }
 
 #define store_test(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
