@@ -18,7 +18,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { DEFAULT_IN_FLIGHT = 64 << 20, DEFAULT_PRODUCERS = 4 };
+enum { DEFAULT_IN_FLIGHT = 64 << 20 };
 
 struct kafka_log_topic {
     struct aff_list link;
@@ -227,9 +227,8 @@ static uint64_t least_message_bytes(struct kafka_log *log) /* lock held */
 
 static unsigned producers_of_a_loop(const struct aff_changelog_kafka_opts *opts)
 {
-    unsigned all = opts->producers ? opts->producers : DEFAULT_PRODUCERS;
     unsigned loops = opts->loops ? opts->loops : 1;
-    return all > loops ? (all + loops - 1) / loops : 1;
+    return opts->producers > loops ? (opts->producers + loops - 1) / loops : 1;
 }
 
 static int place_new(struct kafka_log *log, uint64_t message_bytes, struct kafka_place **ret_place, aff_error *err)

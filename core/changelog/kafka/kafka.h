@@ -27,7 +27,7 @@ struct aff_changelog_kafka_opts {
     size_t topic_count;
     bool development;        /* replication follows the number of brokers; weaker topic settings are taken */
     unsigned loops;          /* that will open partitions */
-    unsigned producers;      /* of the node, dealt out to the loops, each at least one; 0: 4 */
+    unsigned producers;      /* of the node, dealt out to the loops; each has one at least */
     uint64_t max_in_flight;  /* bytes handed over and not reported, all partitions together; 0: 64 MiB */
     int64_t ask_timeout_ms;  /* of topic(), and of a look at the settings of a topic; 0: 30 s */
     int64_t verify_every_ms; /* how often the topics' settings are looked at again; 0: 60 s */

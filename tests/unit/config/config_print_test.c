@@ -65,7 +65,7 @@ static void every_setting_is_printed(void **state)
                               "  compaction: true\n"
                               "  compaction_interval: 1m\n"
                               "kafka:\n"
-                              "  producers: 4\n"
+                              "  producers: 0\n"
                               "coordinator: embedded\n"
                               "log:\n"
                               "  format: logfmt\n"

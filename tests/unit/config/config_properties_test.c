@@ -72,7 +72,7 @@ static void what_cannot_be_a_property_is_told_with_its_place(void **state)
                   "  bootstrap.servers: [ a, b ]\n"
                   "  \"with space\": 1\n"
                   "  client.id: \"\\a\"\n"
-                  "  producers: 0\n"
+                  "  producers: 65\n"
                   "  topic: 7\n",
                   NULL,
                   "test.yaml:2:14: kafka.bootstrap: expected one value, not a map: the name of a property is written "
@@ -82,7 +82,7 @@ static void what_cannot_be_a_property_is_told_with_its_place(void **state)
                   "test.yaml:4:3: kafka.with space: is not the name of a property: expected a letter, then up to 127 of "
                   "a-z, A-Z, 0-9, dots, _ and -\n"
                   "test.yaml:5:14: kafka.client.id: is not text in UTF-8 without control characters\n"
-                  "test.yaml:6:14: kafka.producers: 0 is below the minimum 1\n"
+                  "test.yaml:6:14: kafka.producers: 65 is above the maximum 64\n"
                   "test.yaml:7:10: kafka.topic: expected a map of properties, not a single value\n");
     expect_errors("", (sets_t){ "kafka.=1" },
                   "--set 1: kafka.: a name is empty; expected a path such as node.data or http.0.listen\n");
@@ -129,7 +129,7 @@ static void secrets_are_not_printed(void **state)
                                  "  ssl.ca.pem: \"a\\n\\tb\"\n"
                                  "  sasl.oauthbearer.client.secret: \"***\"\n"
                                  "  sasl.oauthbearer.config: \"***\"\n"
-                                 "  producers: 4\n"
+                                 "  producers: 0\n"
                                  "  topic:\n"
                                  "    segment.ms: \"1000\"\n"));
     struct aff_config *again = load(text, NULL);
