@@ -149,8 +149,8 @@ static void run_out(struct aff_conn *conn)
         expire(conn, AFF_TIMEOUT_BODY, "the body of the request did not arrive in time");
         return;
     case AFF_PHASE_WAITING:
-        aff_count(&conn->http->stats.timeouts[AFF_TIMEOUT_EXCHANGE]);
-        aff_exchange_overdue(conn->exchange);
+        if (aff_exchange_overdue(conn->exchange))
+            aff_count(&conn->http->stats.timeouts[AFF_TIMEOUT_EXCHANGE]);
         return;
     case AFF_PHASE_SENDING:
         expire(conn, AFF_TIMEOUT_SEND, NULL);

@@ -27,7 +27,7 @@ enum {
     CHARGE_STEP = 65536, /* of a body whose length is not known */
     WAITING_MAX = 2000,  /* handlers that are called in every run */
     SUSPEND_AFTER_MS = 50,
-    OVERDUE_MS = 2000,  /* how much later than the partition's deadline we answer ourselves */
+    OVERDUE_MS = 1000,  /* how much later than the partition's deadline we look, and then answer ourselves */
     NOTE_SIZE = 64,     /* what libmicrohttpd notes about a field or a cookie */
     ANSWER_HEAD = 4096, /* memory that the head of an answer may need */
 };
@@ -46,7 +46,7 @@ static struct aff_exchange *take_pooled(struct aff_http *http)
 /* Everything but the large arrays, whose contents are only looked at as far as something else says. */
 static void clear(struct aff_exchange *x)
 {
-    x->away = x->ready = x->suspended = x->discards = x->failed = x->overdue = x->is_json = x->writes = false;
+    x->away = x->ready = x->suspended = x->discards = x->failed = x->warned = x->overdue = x->is_json = x->writes = false;
     x->state = AFF_EXCHANGE_HEAD;
     x->route = NULL;
     x->verb = NULL;
@@ -573,12 +573,21 @@ void aff_exchange_inquire(struct aff_exchange *x, void (*answer)(struct aff_exch
     aff_port_inquire(x->http->opts.port, x->space, &x->inquiry);
 }
 
-/* The partition did not keep its deadline, its loop is stuck. What became of a write is not known here. */
-void aff_exchange_overdue(struct aff_exchange *x)
+/*
+ * The partition did not keep its deadline. If the whole process stood still it has a moment yet, since only it can name the write;
+ * otherwise its loop is stuck, and what became of a write is not known here.
+ */
+bool aff_exchange_overdue(struct aff_exchange *x)
 {
     if (x->state != AFF_EXCHANGE_WAITING || x->response || x->overdue)
-        return;
+        return false;
+    if (!x->warned) {
+        x->warned = true;
+        aff_conn_enter(x->conn, AFF_PHASE_WAITING, OVERDUE_MS);
+        return false;
+    }
     x->overdue = true;
     aff_answer_code(x, x->writes ? AFF_EUNKNOWN : AFF_ETIMEDOUT, "the partition did not answer in time");
     make_ready(x);
+    return true;
 }

@@ -140,6 +140,7 @@ struct aff_exchange {
     bool suspended;
     bool discards; /* the body is not kept */
     bool failed;   /* no answer could be made: the connection is closed */
+    bool warned;   /* its deadline has passed, we looked once */
     bool overdue;  /* answered by its deadline here */
     bool writes;   /* what is under way may change something */
 
@@ -190,7 +191,7 @@ void aff_exchange_free(struct aff_exchange *x); /* at the end of the server; cal
 /* The handler: first call, parts of the body, last call and any number after it. */
 enum MHD_Result aff_exchange_step(struct aff_exchange *x, const char *method, const char *version, const char *upload,
                                   size_t *upload_len);
-void aff_exchange_overdue(struct aff_exchange *x);
+bool aff_exchange_overdue(struct aff_exchange *x); /* false: not yet, or not any more */
 
 /* Notes why the request is not carried out; the first reason stays. */
 void aff_refuse(struct aff_exchange *x, int code, const char *format, ...) AFF_PRINTF(3, 4);

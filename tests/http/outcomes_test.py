@@ -2,6 +2,9 @@
 
 Arguments: AFFINITY, the library of tests/lib/hold.c.
 """
+import signal
+import time
+
 from conversation import Conversation, HeldConversation, main, wait_until
 
 
@@ -146,6 +149,19 @@ class Unknown(HeldConversation):
             request_id = self.assertUnknown(self.client.delete("/v1/notes/gone"))
         wait_until("it is committed", lambda: self.outcome(request_id) == "committed")
         self.assertAbsent("/v1/notes/gone")
+
+    def test_a_node_that_stood_still_names_the_write(self):
+        wires = [self.wire() for _ in range(16)]  # of both loops
+        with self.hold:
+            for i, wire in enumerate(wires):
+                wire.request("PUT", f"/v1/notes/still-{i}", body=b"1")
+            self.wait_gauge("aff_partition_in_flight", len(wires))
+            self.server.process.send_signal(signal.SIGSTOP)
+            time.sleep(3.5)  # so that every deadline has passed when it goes on
+            self.server.process.send_signal(signal.SIGCONT)
+            ids = [self.assertUnknown(wire.answer()) for wire in wires]
+        for request_id in ids:
+            wait_until("it is committed", lambda request_id=request_id: self.outcome(request_id) == "committed")
 
     def test_a_client_that_goes_away_does_not_take_its_write_with_it(self):
         with self.hold:
