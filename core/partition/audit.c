@@ -91,6 +91,8 @@ AFF_PRINTF(2, 3) static void give_up(struct aff_audit *a, const char *format, ..
 {
     va_list args;
 
+    if (a->over)
+        return;
     va_start(args, format);
     vsnprintf(a->result.reason, sizeof a->result.reason, format, args);
     va_end(args);
@@ -331,7 +333,9 @@ static void slice(struct aff_audit *a)
     if (!a->over)
         look(a);
     more = !a->over && work(a);
-    if (a->over)
+    if (a->over && aff_fold_dissolve(a->fold))
+        wake_at(a, 2 * now_of(a) - began);
+    else if (a->over)
         finish(a);
     else if (more)
         wake_at(a, 2 * now_of(a) - began); /* half of the time is for others */

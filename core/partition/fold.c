@@ -17,6 +17,7 @@
 
 /* What is kept of a key, as the value of an entry: flags, then three digests. */
 enum { HAS_STATE = 1, HAS_LAST = 2, IS_DIRTY = 4, FULL_AT = 1, PLAIN_AT = 17, LAST_AT = 33, ENTRY_LEN = 49 };
+enum { DISSOLVE_BYTES = 16 << 20 };
 
 struct aff_fold {
     struct aff_store *scratch;
@@ -53,6 +54,11 @@ struct aff_fold *aff_fold_free(struct aff_fold *fold)
     aff_store_close(fold->scratch);
     free(fold);
     return NULL;
+}
+
+bool aff_fold_dissolve(struct aff_fold *fold)
+{
+    return aff_store_dissolve(fold->scratch, DISSOLVE_BYTES);
 }
 
 int aff_fold_commit(struct aff_fold *fold)

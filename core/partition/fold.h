@@ -28,6 +28,8 @@ struct aff_fold_numbers {
 int aff_fold_new(const char *folder, uint64_t map_bytes, const struct aff_logger *logger, struct aff_fold **ret_fold,
                  aff_error *err);
 struct aff_fold *aff_fold_free(struct aff_fold *fold); /* accepts NULL, returns NULL */
+/* Frees a part of a large one, of which only the numbers are wanted any more. True: there is more. */
+bool aff_fold_dissolve(struct aff_fold *fold);
 
 /* The next record in offset order; each offset once. 0 or an error of the scratch store. */
 int aff_fold_record(struct aff_fold *fold, const struct aff_record *rec);

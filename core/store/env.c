@@ -312,6 +312,13 @@ int aff_store_open(const struct aff_store_opts *opts, struct aff_store **ret_sto
     return 0;
 }
 
+bool aff_store_dissolve(struct aff_store *store, uint64_t bytes)
+{
+    assert(store->scratch && atomic_load(&store->readers) == 0 && !store->tally);
+    aff_store_abort(store);
+    return aff_space_dissolve(&store->space, bytes);
+}
+
 struct aff_store *aff_store_close(struct aff_store *store)
 {
     if (!store)

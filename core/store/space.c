@@ -202,3 +202,12 @@ int aff_space_claim_wipe(struct aff_space *space, MDB_txn *txn)
     space->next += COPIES;
     return 0;
 }
+
+bool aff_space_dissolve(struct aff_space *space, uint64_t bytes)
+{
+    uint64_t pages = smaller(space->allocated, bytes / space->page + 1);
+    space->allocated -= pages;
+    (void)fallocate(space->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(space->allocated * space->page),
+                    (off_t)(pages * space->page));
+    return space->allocated > 0;
+}

@@ -46,6 +46,9 @@ int aff_space_claim_wipe(struct aff_space *space, MDB_txn *txn);
 /* Makes sure of them without counting. */
 int aff_space_ensure(struct aff_space *space, MDB_txn *txn, uint64_t pages);
 
+/* Gives the space back from its end on, about `bytes` of it; the data is lost. True: there is more. */
+bool aff_space_dissolve(struct aff_space *space, uint64_t bytes);
+
 /*
  * At most so many pages does one put or delete in one tree take, besides those of a long value: it copies the pages
  * on its path and, deleting, their siblings, and splits each level once; LMDB's cursors are 32 levels deep.

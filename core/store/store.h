@@ -46,6 +46,9 @@ int aff_store_open(const struct aff_store_opts *opts, struct aff_store **ret_sto
 /* Clean close: syncs and marks it so. Uncommitted changes are dropped; if there are some, on the thread that made them.
  * All readers are freed before. Accepts NULL, returns NULL. */
 struct aff_store *aff_store_close(struct aff_store *store);
+/* Gives about `bytes` of a scratch store's space back, so that closing it, which is all that may follow, does not take long.
+ * True: there is more. On the writer's thread. */
+bool aff_store_dissolve(struct aff_store *store, uint64_t bytes);
 /* Removes what a process that was killed while it opened a scratch store left of it. */
 void aff_store_sweep(const char *folder);
 /* Throws all content away, committed; the store is open and empty afterwards. Readers go on: a snapshot that one

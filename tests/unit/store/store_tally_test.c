@@ -140,6 +140,9 @@ static void a_scratch_store_leaves_nothing(void **state)
         }
         commit(f);
         expect(f, "77", "x");
+        assert_true(aff_store_dissolve(f->store, 1 << 20));
+        while (aff_store_dissolve(f->store, 1 << 20))
+            ;
         fixture_close(f);
         assert_int_equal(stat(f->folder, &st), -1);
     }
