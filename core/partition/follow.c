@@ -216,17 +216,30 @@ static bool log_is_whole(struct aff_core *core, int64_t start, int64_t end)
     return true;
 }
 
-static void after_batch(struct aff_core *core, int64_t next, int64_t end)
+/*
+ * A log that took longer for its answer than a master between two signs of life may have been away, and the master silent for
+ * that reason: it is given time, as if it had been heard.
+ */
+static void tell_heard(struct aff_core *core)
 {
-    if (core->heard)
+    bool slow = core->end_asked_ns && aff_core_now(core) - core->end_asked_ns > core->opts.heartbeat_ms * AFF_NS_PER_MS;
+
+    if (core->caught_up)
+        core->end_asked_ns = 0;
+    if (core->heard || (slow && core->caught_up))
         core->w.coordinator->heard(core->w.coordinator);
     core->heard = false;
+}
+
+static void after_batch(struct aff_core *core, int64_t next, int64_t end)
+{
     if (next > core->frontier) {
         core->frontier = next; /* holes of compaction at the end of what was read */
         core->hole = true;
         core->changed = true;
     }
     core->caught_up = core->frontier >= end;
+    tell_heard(core);
     if (core->caught_up && !aff_core_first_reading_ok(core)) {
         aff_core_rebuild(core, "it was read for longer than tombstones live");
         return;

@@ -23,6 +23,7 @@ void aff_core_lead(struct aff_core *core)
     core->granting = false; /* an answer that was lost is asked for again */
     if (core->role == AFF_ROLE_FOLLOWING && core->caught_up && core->opts.heartbeat_ms > 0) {
         core->caught_up = false; /* the silence may be this node's own, or the log's: it must answer first */
+        core->end_asked_ns = aff_core_now(core);
         aff_core_read_on(core, false);
         return;
     }

@@ -72,6 +72,7 @@ struct aff_core {
     unsigned char identity[AFF_IDENTITY_LEN];
     bool caught_up;         /* the last read reached the end */
     bool heard;             /* valid records of another incarnation came since the coordinator was told */
+    int64_t end_asked_ns;   /* when the end was asked for once more, to take over; 0: it is not */
 
     /* reading */
     uint64_t ticket;

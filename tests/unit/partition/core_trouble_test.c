@@ -271,6 +271,26 @@ static void a_standby_reads_the_end_once_more_before_it_takes_over(void **state)
     assert_int_equal(s->heard, before + 1);
 }
 
+/* It answered late, so it may have been away, and the other node's heartbeats with it. */
+static void after_a_log_that_was_away_the_other_gets_time(void **state)
+{
+    struct script *s = *state;
+    unsigned before;
+
+    be_deposed(s);
+    before = s->heard;
+    aff_core_lead(s->core);
+    script_pass(s);
+    script_after(s, HEARTBEAT_MS + 1);
+    script_read(s);
+    assert_int_equal(s->heard, before + 1);
+    aff_core_lead(s->core);
+    script_pass(s);
+    script_after(s, HEARTBEAT_MS);
+    script_read(s);
+    assert_int_equal(s->heard, before + 1);
+}
+
 int main(void)
 {
 #define LEADING(test) cmocka_unit_test_setup_teardown(test, script_setup_leading, script_teardown)
@@ -292,6 +312,7 @@ int main(void)
         SHARING(no_heartbeat_is_piled_up_on_one_under_way),
         SHARING(a_standby_says_when_it_hears_another),
         SHARING(a_standby_reads_the_end_once_more_before_it_takes_over),
+        SHARING(after_a_log_that_was_away_the_other_gets_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
