@@ -119,7 +119,7 @@ static void end_watch(struct aff_kafka_admin *admin)
 
 static void free_topics(struct aff_kafka_admin *admin)
 {
-    for (struct aff_list *node; (node = aff_list_take(&admin->topics));) {
+    aff_list_each(node, &admin->topics) {
         struct known_topic *known = aff_container_of(node, struct known_topic, node);
         free((void *)(uintptr_t)known->topic.name);
         free(known);
