@@ -404,9 +404,9 @@ int aff_verify_page(struct aff_verify *v, const struct aff_http_verify *ask, str
     if (status < 0)
         return status;
     struct run run = look(v);
-    AFF_CLEANUP(aff_freep) struct row *rows = run.rows;
     json_t *json = run.id ? run_json(&run, now_of(v)) : json_pack("{s:s}", "state", "none");
     AFF_CLEANUP(aff_freep) char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     json_decref(json);
+    free(run.rows);
     return text && aff_buf_add(body, text, strlen(text)) && aff_buf_u8(body, '\n') ? status : AFF_ENOMEM;
 }

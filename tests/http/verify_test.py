@@ -1,5 +1,6 @@
 """verify_test - `affinity verify` and /verify: stores that are equal to their changelog are found so, others are not."""
 import contextlib
+import hashlib
 import http.server
 import json
 import os
@@ -20,6 +21,15 @@ def verify(server_or_url, *options):
     return subprocess.run(
         [Programs.affinity, "verify", "--url", url, *options], capture_output=True, text=True, timeout=120
     )
+
+
+def plain_digest(values):
+    """As doc/operations.md tells: {key: (content type, value)} to the sum of what each adds."""
+    total = 0
+    for key, (kind, value) in values.items():
+        parts = b"".join(len(part).to_bytes(8, "big") + part for part in (key, kind, value))
+        total += int.from_bytes(hashlib.sha256(parts).digest()[:16], "big")
+    return f"{total % 2**128:032x}"
 
 
 def tamper(server, keyspace, partition, what, key):
@@ -133,6 +143,18 @@ class Equal(Verifying):
             ended.set()
             for writer in writers:
                 writer.join()
+
+    def test_the_plain_digest_can_be_computed_by_anybody(self):
+        with self.serving(keyspaces={"notes": {"partitions": 1}}) as server:
+            client, values = server.client(), {}
+            for i in range(30):
+                key, kind, value = b"key %d" % i, random.Random(i).choice(("text/plain", "a/b; c=d")), b"v" * i
+                self.assertStatus(client.put(f"/v1/notes/key%20{i}", value, kind), 201)
+                values[key] = (kind.encode(), value)
+            self.assertStatus(client.delete("/v1/notes/key%207"), 204)
+            del values[b"key 7"]
+            part = self.assertEqualStores(server)["partitions"][0]
+            self.assertEqual((part["keys"], part["plain_digest"]), (29, plain_digest(values)))
 
     def test_of_one_keyspace_or_partition(self):
         found = self.assertEqualStores(self.server, "--keyspace", "notes")
