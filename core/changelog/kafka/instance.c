@@ -299,20 +299,19 @@ size_t aff_instance_drain(struct kafka_instance *instance, size_t most, int wait
 void aff_instance_fail(struct kafka_instance *instance, const char *why)
 {
     struct aff_kafka_pool *pool = instance->pool;
-    struct kafka_slot *slot = instance->slot;
 
     if (instance->failed)
         return;
     instance->failed = true;
     instance->failed_ns = aff_pool_now(pool);
-    assert(slot->instance == instance);
-    slot->instance = NULL;
+    assert(instance->slot->instance == instance);
+    instance->slot->instance = NULL;
     if (pool->closing) /* by what is called back in the end */
         return;
     aff_log(pool->opts.logger, WARN, "kafka.producer.failed", aff_f_str("client", rd_kafka_name(instance->rk)),
             aff_f_str("error", why));
     atomic_fetch_add(pool->opts.rebuilt, 1);
-    aff_instance_make(pool, slot);
+    aff_pool_replace(instance);
     aff_pool_at(pool, instance->failed_ns);
 }
 

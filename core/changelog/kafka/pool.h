@@ -65,8 +65,7 @@ struct kafka_instance {
     struct aff_list topics;
     size_t lanes; /* that append through it */
     bool failed;
-    bool purged_all;
-    int64_t failed_ns;
+    int64_t made_ns, failed_ns;
 };
 
 /* Starts to make one; it comes back through aff_pool_instance_made(). */
@@ -133,7 +132,8 @@ void aff_lane_report(struct aff_kafka_lane *lane);
 struct kafka_slot {
     struct kafka_instance *instance; /* NULL: being made */
     bool making;
-    int64_t retry_ns;      /* when making it failed */
+    int64_t retry_ns;      /* no instance is made before: making it failed, or the last ones failed soon */
+    int64_t delay_ms;      /* by what the next one would be delayed */
     struct aff_list lanes; /* of lane->link */
     size_t lane_count;
 };
@@ -157,6 +157,8 @@ struct aff_kafka_pool {
 };
 
 int64_t aff_pool_now(const struct aff_kafka_pool *pool);
+/* The slot's instance failed: a fresh one is wanted, at once unless those before it did not last. */
+void aff_pool_replace(struct kafka_instance *instance);
 void aff_pool_instance_made(struct kafka_instance *instance); /* rk == NULL: it could not be */
 void aff_pool_topic_known(struct kafka_topic *topic);
 void aff_pool_ring(struct aff_kafka_pool *pool); /* serve it on the next pass */

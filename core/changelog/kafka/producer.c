@@ -13,7 +13,10 @@
 
 enum {
     DRAIN_MOST = 8192,
-    MAKE_AGAIN_MS = 1000,
+    MAKE_AGAIN_MS = 1000, /* one that could not be made */
+    SOON_MS = 5000,       /* an instance that fails so soon after it was made delays the next one */
+    DELAY_MS = 20,        /* at first; then twice the last delay */
+    DELAY_MOST_MS = 1000,
     END_WAIT_MS = 1000, /* for what was handed over */
     END_PURGE_MS = 500, /* for what was called back */
     END_STEP_MS = 5,
@@ -58,6 +61,7 @@ void aff_pool_instance_made(struct kafka_instance *instance)
     struct kafka_slot *slot = instance->slot;
 
     slot->making = false;
+    instance->made_ns = aff_pool_now(pool);
     if (instance->rk) {
         aff_list_append(&pool->instances, &instance->link);
         slot->instance = instance;
@@ -72,6 +76,22 @@ void aff_pool_instance_made(struct kafka_instance *instance)
     free(instance);
 }
 
+/* A record that is refused whenever it comes must not make connections and producer ids without end. */
+void aff_pool_replace(struct kafka_instance *instance)
+{
+    struct kafka_slot *slot = instance->slot;
+    if (instance->failed_ns - instance->made_ns >= SOON_MS * AFF_NS_PER_MS)
+        slot->delay_ms = 0;
+    slot->retry_ns = instance->failed_ns + slot->delay_ms * AFF_NS_PER_MS;
+    if (slot->delay_ms == 0)
+        aff_instance_make(instance->pool, slot);
+    else
+        aff_pool_at(instance->pool, slot->retry_ns);
+    slot->delay_ms = slot->delay_ms ? 2 * slot->delay_ms : DELAY_MS;
+    if (slot->delay_ms > DELAY_MOST_MS)
+        slot->delay_ms = DELAY_MOST_MS;
+}
+
 void aff_pool_topic_known(struct kafka_topic *topic)
 {
     struct kafka_instance *instance = topic->instance;
@@ -84,8 +104,12 @@ static void tend_slots(struct aff_kafka_pool *pool)
 {
     for (unsigned i = 0; i < pool->opts.instances; i++) {
         struct kafka_slot *slot = &pool->slots[i];
-        if (!slot->instance && !slot->making && slot->retry_ns <= aff_pool_now(pool))
-            aff_instance_make(pool, slot);
+        if (!slot->instance && !slot->making) {
+            if (slot->retry_ns <= aff_pool_now(pool))
+                aff_instance_make(pool, slot);
+            else
+                aff_pool_at(pool, slot->retry_ns);
+        }
         pump_slot(slot);
     }
 }

@@ -21,7 +21,7 @@ enum {
     WAIT_S = 30, /* for anything; a test that waits so long has failed */
     PASS_MS = 5,
     WRITERS_MOST = 8,
-    MESSAGE_BYTES = 2 << 20,
+    MESSAGE_BYTES = 1 << 20, /* what the topic takes */
 };
 
 #define TOPIC "demo.accounts"
@@ -596,6 +596,27 @@ static void everything_in_flight_is_reported_once_when_the_instance_fails(void *
     }
 }
 
+/* A record that is refused whenever it comes would else make connections and producer ids without end. */
+static void instances_that_fail_soon_are_replaced_ever_more_slowly(void **state)
+{
+    struct world *w = *state;
+    int64_t delay_ms = 0;
+    make_careful_pool(w, 1);
+    struct writer *writer = open_writer(w, 0);
+    for (uint64_t failures = 1; failures <= 4; failures++) {
+        push_error(w, RD_KAFKA_RESP_ERR_INVALID_RECORD, 1);
+        put_many(writer, 1);
+        await_all(writer);
+        assert_int_equal(w->rebuilt, failures);
+        assert_true(w->pool->slots[0].delay_ms > delay_ms);
+        delay_ms = w->pool->slots[0].delay_ms;
+        aff_kafka_lane_reset(writer->lane);
+    }
+    put_many(writer, 3);
+    await_all(writer);
+    assert_landed(writer, 4, 7, 0);
+}
+
 /* The partition that failed is in flight at a broker that does not answer any more. */
 static void an_instance_that_fails_does_not_wait_for_brokers_that_are_gone(void **state)
 {
@@ -783,6 +804,7 @@ int main(void)
         TEST(a_success_without_an_offset_has_none),
         TEST(a_permanent_error_makes_the_instance_give_way),
         TEST(everything_in_flight_is_reported_once_when_the_instance_fails),
+        TEST(instances_that_fail_soon_are_replaced_ever_more_slowly),
         TEST(an_instance_that_fails_does_not_wait_for_brokers_that_are_gone),
         TEST(a_partition_that_is_not_there_voids_appends),
         TEST(after_a_reset_only_later_appends_are_reported),
