@@ -1,0 +1,376 @@
+#!/usr/bin/env python3
+"""split_brain - two nodes that both want to lead, on the same topics, while one or the other is stopped for seconds.
+
+    split_brain.py AFFINITY [--seconds N] [--seed S] [--kafka-version V]
+
+Each has a data folder and a coordinator of its own, so that nothing but the log keeps them apart. Mixed requests run on both; now
+and then one of them gets a SIGSTOP, most often the one that leads, and finds out later that it does not lead any more. In the
+end:
+
+- the history of every key has an order that explains every answer of either node and keeps to real time (linear.py): nothing
+  that was acknowledged is lost, no strict read is stale, what was refused never happened;
+- every outcome that was unknown has been settled;
+- last writer wins by offset (foreign.py), the records that count (ledger.py), and eventual reads of both nodes are the same, and
+  `affinity verify` says so, too.
+
+The last line is the summary.
+"""
+import argparse
+import asyncio
+import json
+import math
+import random
+import sys
+import tempfile
+import time
+import uuid
+from collections import Counter, defaultdict
+from urllib.parse import quote
+
+import foreign
+import ledger
+from http1 import Connection, Lost, NotSent
+from kafka import Kafka
+from linear import DELETE, GET, PUT, Op, check
+from nodes import Node, dirty
+
+KEYS, WORKERS, PARTITIONS = 128, 8, 4
+LEAST_ACKNOWLEDGED = 1000
+SETTLE_S, QUIET_S = 60, 60
+
+
+class Anomaly(Exception):
+    pass
+
+
+class History:
+    """What was asked and answered, by key, on one clock."""
+
+    def __init__(self):
+        self.ops = defaultdict(list)
+        self.seen_eventually = set()  # (key, value)
+        self.etags = {}  # key: (ETag, value) that some answer told last
+        self.counts = Counter()
+        self.acknowledged = Counter()  # by node
+
+    def add(self, key, op):
+        self.ops[key].append(op)
+
+
+class Worker:
+    def __init__(self, number, node, nodes, history, rng):
+        self.node, self.nodes, self.history, self.random = node, nodes, history, rng
+        self.name = f"{node.name}/{number}"
+        self.connections = {}
+        self.made = 0
+        self.stopping = False
+
+    async def ask(self, node, method, target, body=b"", headers=()):
+        connection = self.connections.setdefault(node.name, Connection(node.host, node.port))
+        return await connection.request(method, target, body, headers)
+
+    async def run(self):
+        while not self.stopping:
+            key = self.random.choice(KEY_NAMES)
+            roll = self.random.random()
+            if roll < 0.45:
+                served = await self.read(key)
+            elif roll < 0.50:
+                served = await self.read_eventually(key)
+            else:
+                served = await self.write(key)
+            if not served:
+                await asyncio.sleep(0.05)
+        for connection in self.connections.values():
+            connection.close()
+
+    # ---- reading ----
+
+    async def read(self, key):
+        start = time.monotonic_ns()
+        answer = await self.ask(self.node, "GET", target(key))
+        if answer.status == 503:
+            self.history.counts["reads refused"] += 1
+            return False
+        if answer.status not in (200, 404):
+            raise Anomaly(f"{self.name}: GET {target(key)}: {answer}")
+        value = answer.body if answer.status == 200 else None
+        self.history.add(key, Op(start, time.monotonic_ns(), GET, value, who=self.name))
+        self.history.counts["strict reads"] += 1
+        if value is not None:
+            self.history.etags[key] = (answer.etag, value)
+        return True
+
+    async def read_eventually(self, key):
+        answer = await self.ask(self.node, "GET", target(key), headers=[("Affinity-Consistency", "eventual")])
+        if answer.status not in (200, 404):
+            raise Anomaly(f"{self.name}: eventual GET {target(key)}: {answer}")
+        if answer.status == 200:
+            self.history.seen_eventually.add((key, answer.body))
+        self.history.counts["eventual reads"] += 1
+        return True
+
+    # ---- writing ----
+
+    def some_write(self, key):
+        """(method, headers, op); the op's end is not known yet."""
+        headers, expects, roll = [], (), self.random.random()
+        if self.random.random() < 0.5:
+            headers.append(("Idempotency-Key", uuid.UUID(int=self.random.getrandbits(128)).hex))
+        if roll < 0.15:
+            return "DELETE", headers, Op(0, math.inf, DELETE, who=self.name)
+        if roll < 0.25:
+            headers.append(("If-None-Match", "*"))
+            expects = (None,)
+        elif roll < 0.40 and key in self.history.etags:
+            etag, value = self.history.etags[key]
+            headers.append(("If-Match", etag))
+            expects = (value,)
+        headers.append(("Content-Type", "application/json"))
+        self.made += 1
+        value = json.dumps({"by": self.name, "number": self.made, "pad": "x" * self.random.choice([0, 50, 1000])}).encode()
+        return "PUT", headers, Op(0, math.inf, PUT, value, expects, who=self.name)
+
+    async def write(self, key):
+        method, headers, op = self.some_write(key)
+        op.start = time.monotonic_ns()
+        answer = await self.ask(self.node, method, target(key), op.value or b"", headers)
+        if answer.status == 504:
+            self.history.counts["unknown"] += 1
+            answer = await self.settle(key, method, op, headers, answer)
+        return self.answered(key, op, answer)
+
+    def answered(self, key, op, answer):
+        """Adds the write with what its answer says. None: nobody could tell."""
+        history = self.history
+        if answer is None:
+            history.counts["undecided"] += 1
+            history.add(key, op)
+            return False
+        if answer.status == 503:
+            if answer.headers.get("affinity-outcome") != "not-applied":
+                raise Anomaly(f"{self.name}: {answer}")
+            history.counts["not applied"] += 1
+            return False
+        op.end = time.monotonic_ns()
+        if answer.status in (404, 412):
+            op.refused = True
+            history.counts["conditions refused"] += 1
+        elif answer.status in (200, 201, 204):
+            if op.kind == PUT and answer.status != 204:
+                op.tells = (answer.status == 200,)
+            history.acknowledged[self.node.name] += 1
+        else:
+            raise Anomaly(f"{self.name}: {op}: {answer}")
+        history.add(key, op)
+        if op.kind == PUT and answer.etag and not op.refused:
+            history.etags[key] = (answer.etag, op.value)
+        return True
+
+    # ---- unknown outcomes ----
+
+    async def settle(self, key, method, op, headers, answer):
+        """The answer that the write would have had, by either node; None when none tells."""
+        request_id = answer.headers.get("affinity-request-id")
+        if answer.headers.get("affinity-outcome") != "unknown" or not request_id:
+            raise Anomaly(f"{self.name}: {answer}")
+        until = time.monotonic() + SETTLE_S
+        if headers and headers[0][0] == "Idempotency-Key" and self.random.random() < 0.5:
+            return await self.settle_by_repeats(key, method, op, headers, until)
+        return await self.settle_by_outcome(request_id, until)
+
+    async def settle_by_outcome(self, request_id, until):
+        while time.monotonic() < until:
+            answer = await self.ask(self.random.choice(self.nodes), "GET", f"/outcome/{request_id}")
+            outcome = answer.json().get("outcome") if answer.status == 200 else None
+            if outcome in ("committed", "not-applied"):
+                self.history.counts["settled by /outcome"] += 1
+                return Told(204 if outcome == "committed" else 503)
+            await asyncio.sleep(0.05)
+        return None
+
+    async def settle_by_repeats(self, key, method, op, headers, until):
+        while time.monotonic() < until:
+            answer = await self.ask(self.random.choice(self.nodes), method, target(key), op.value or b"", headers)
+            if answer.status not in (503, 504) and not (answer.status == 409 and b"idempotency-running" in answer.body):
+                self.history.counts["settled by a repeat"] += 1
+                return answer
+            await asyncio.sleep(0.05)
+        return None
+
+
+class Told:
+    """What /outcome said, in the form of an answer."""
+
+    etag = None
+
+    def __init__(self, status):
+        self.status = status
+        self.headers = {"affinity-outcome": "not-applied"} if status == 503 else {}
+
+
+KEY_NAMES = [f"ключ/{i}".encode() for i in range(KEYS)]
+
+
+def target(key):
+    return f"/v1/regs/{quote(key, safe='')}"
+
+
+# ---- a run ----
+
+
+async def pause_some(nodes, history, rng, until):
+    """Stops one for seconds, again and again; three times of four the one that writes."""
+    pauses = 0
+    while True:
+        before = Counter(history.acknowledged)
+        await asyncio.sleep(rng.uniform(1, 3))
+        if time.monotonic() > until:
+            return pauses
+        leader = max(nodes, key=lambda node: history.acknowledged[node.name] - before[node.name])
+        victim = leader if rng.random() < 0.75 else rng.choice(nodes)
+        victim.pause()
+        try:
+            await asyncio.sleep(rng.uniform(1, 8))
+        finally:
+            victim.resume()
+        pauses += 1
+
+
+async def load(nodes, seconds, rng):
+    history = History()
+    workers = [Worker(i, node, nodes, history, random.Random(rng.random())) for node in nodes for i in range(WORKERS)]
+    running = [asyncio.ensure_future(worker.run()) for worker in workers]
+    pausing = asyncio.ensure_future(pause_some(nodes, history, rng, time.monotonic() + seconds))
+    broken = asyncio.gather(*running)
+    await asyncio.wait([pausing, broken], return_when=asyncio.FIRST_COMPLETED)
+    for worker in workers:
+        worker.stopping = True
+    history.counts["pauses"] = await pausing
+    await broken
+    await last_reads(nodes, history)
+    return history
+
+
+async def last_reads(nodes, history):
+    """A strict read of every key, by whoever leads."""
+    readers = [Worker("last", node, nodes, history, random) for node in nodes]
+    until = time.monotonic() + QUIET_S
+    for key in KEY_NAMES:
+        while not any([await reader.read(key) for reader in readers]):
+            if time.monotonic() > until:
+                raise Anomaly(f"nobody answers a strict read of {key}")
+            await asyncio.sleep(0.1)
+
+
+async def read_all(node):
+    connection = Connection(node.host, node.port)
+    state = {}
+    for key in KEY_NAMES:
+        answer = await connection.request("GET", target(key), headers=[("Affinity-Consistency", "eventual")])
+        if answer.status == 200:
+            state[key] = answer.body
+    connection.close()
+    return state
+
+
+# ---- the verdict ----
+
+
+def unexplained(history):
+    for key, ops in history.ops.items():
+        explained, stuck = check(ops)
+        if not explained:
+            near = sorted((o for o in ops if stuck is None or o.end > stuck.start - 2e9), key=lambda o: o.start)
+            story = "\n    ".join(describe(op) for op in near[:40])
+            yield f"{key}: no order explains {stuck and describe(stuck)}\n    {story}"
+
+
+def describe(op):
+    return (f"{op.start / 1e9:.4f}..{op.end / 1e9:.4f} {op.who} {op.kind} {(op.value or b'')[:45]!r} expects={op.expects!r:.60} "
+            f"refused={op.refused} tells={op.tells}")
+
+
+def never_written(history):
+    written = {(key, op.value) for key, ops in history.ops.items() for op in ops if op.kind == PUT and not op.refused}
+    for key, value in history.seen_eventually - written:
+        yield f"{key}: an eventual read saw {value[:60]!r}, which was refused or never written"
+
+
+def different(what, state, expected):
+    for key in sorted(set(state) | set(expected)):
+        if state.get(key) != expected.get(key):
+            yield f"{key}: {what} has {state.get(key, b'')[:60]!r}, the records that count make {expected.get(key, b'')[:60]!r}"
+
+
+def clean(nodes, counts):
+    """Waits until nothing is dirty any more."""
+    until = time.monotonic() + QUIET_S
+    while found := {node.name: dirty(node) for node in nodes if dirty(node)}:
+        if time.monotonic() > until:
+            return [f"keys stay dirty: {found}"]
+        time.sleep(0.1)
+    counts["repairs"] = int(sum(node.metric("aff_partition_repairs_total") for node in nodes))
+    return []
+
+
+def compare(nodes, bootstrap, counts):
+    wrong = clean(nodes, counts)
+    topic = ledger.read(bootstrap, "test.regs")
+    expected = topic.state()
+    counts.update({"records": len(topic.entries), "void records": len(topic.void()), "masterships": topic.masterships()})
+    wrong += different("last writer wins", foreign.values(bootstrap, "test.regs"), expected)
+    for node in nodes:
+        until = time.monotonic() + QUIET_S
+        while differences := list(different(node.name, asyncio.run(read_all(node)), expected)):
+            if time.monotonic() > until:
+                wrong += differences
+                break
+            time.sleep(0.2)
+    return wrong + [said for node in nodes if (said := node.verify())]
+
+
+def judge(history, nodes, bootstrap):
+    wrong = compare(nodes, bootstrap, history.counts)
+    wrong += unexplained(history)
+    wrong += never_written(history)
+    for name in ("a", "b"):
+        history.counts[f"acknowledged by {name}"] = history.acknowledged[name]
+        if history.acknowledged[name] < LEAST_ACKNOWLEDGED:
+            wrong.append(f"{name} acknowledged {history.acknowledged[name]}, too few to tell")
+    if history.counts["undecided"]:
+        wrong.append(f"{history.counts['undecided']} outcomes stayed unknown")
+    return wrong
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("affinity")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
+    parser.add_argument("--kafka-version")
+    arguments = parser.parse_args()
+    rng = random.Random(arguments.seed)
+    print(f"seed {arguments.seed}", flush=True)
+    with Kafka(version=arguments.kafka_version) as kafka, tempfile.TemporaryDirectory(prefix="affinity-split.") as folder:
+        nodes = [Node(arguments.affinity, name, folder, kafka, {"regs": {"partitions": PARTITIONS}}) for name in ("a", "b")]
+        try:
+            for node in nodes:
+                node.start()
+            history = asyncio.run(load(nodes, arguments.seconds, rng))
+            wrong = judge(history, nodes, kafka.bootstrap)
+        except (Anomaly, Lost, NotSent) as failure:
+            for node in nodes:
+                print(f"---- {node.name} ----\n{node.server.log()[-4000:]}")
+            raise SystemExit(f"{type(failure).__name__}: {failure}") from failure
+        finally:
+            for node in nodes:
+                node.kill()
+    for one in wrong[:10]:
+        print(one)
+    print(" ".join(f"{k}={v}" for k, v in history.counts.items()) + f" anomalies={len(wrong)}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
