@@ -533,6 +533,10 @@ static void pages_about_the_node(void **state)
     assert_non_null(strstr(r.body, "\naff_http_requests_total{route=\"/readyz\",status=\"5xx\"} "));
     get("/cluster", ""); /* the fixture has none */
     assert_problem(&r, 404, "no-route", NULL);
+    get("/verify", "");
+    assert_problem(&r, 404, "no-route", NULL);
+    get("/verify?keyspace=notes", "");
+    assert_problem(&r, 400, "bad-request", "`keyspace`");
     ask("HEAD /livez HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_status(&r, 200);
 }

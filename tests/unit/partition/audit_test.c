@@ -561,6 +561,132 @@ static void writing_goes_on_meanwhile(void **state)
     free(r);
 }
 
+/* ---- a log in trouble ---- */
+
+/* The memory changelog, seen through one that changes the answers to reads. */
+struct crooked {
+    struct aff_changelog base;
+    struct aff_changelog *log;
+    struct aff_changelog_part *part;
+    struct aff_changelog_sink sink, *to;
+    enum { CROOKED_FAILS, CROOKED_IS_BEHIND, CROOKED_IS_DAMAGED, CROOKED_WAS_CUT, CROOKED_IS_SILENT } how;
+    int answers;
+};
+
+static void crooked_entries(struct aff_changelog_sink *sink, const struct aff_batch *given)
+{
+    struct crooked *c = aff_container_of(sink, struct crooked, sink);
+    struct aff_batch batch = *given;
+    int number = c->answers++;
+
+    if (c->how == CROOKED_IS_SILENT)
+        return;
+    if (c->how == CROOKED_FAILS && number < 3)
+        batch = (struct aff_batch){ .ticket = given->ticket, .status = AFF_EIO };
+    else if (c->how == CROOKED_IS_BEHIND && number < 3)
+        batch = (struct aff_batch){ .ticket = given->ticket };
+    else if (c->how == CROOKED_IS_DAMAGED && number == 1)
+        batch = (struct aff_batch){ .ticket = given->ticket, .status = AFF_ECORRUPT };
+    else if (c->how == CROOKED_WAS_CUT && number == 1)
+        batch.start = given->end;
+    else if (number == 0) { /* one entry, so that there is more to read */
+        batch.count = 1;
+        batch.next = given->entries[0].offset + 1;
+    }
+    c->to->entries(c->to, &batch);
+}
+
+static int crooked_open(struct aff_changelog *log, const char *topic, uint32_t index, struct aff_loop *loop,
+                        struct aff_changelog_sink *sink, struct aff_changelog_part **ret_part, aff_error *err)
+{
+    struct crooked *c = aff_container_of(log, struct crooked, base);
+
+    c->to = sink;
+    c->sink = (struct aff_changelog_sink){ ignore_reports, crooked_entries };
+    *ret_part = (struct aff_changelog_part *)(void *)c;
+    return c->log->ops->open(c->log, topic, index, loop, &c->sink, &c->part, err);
+}
+
+static void crooked_close(struct aff_changelog_part *part)
+{
+    struct crooked *c = (struct crooked *)(void *)part;
+
+    c->log->ops->close(c->part);
+}
+
+static void crooked_read(struct aff_changelog_part *part, int64_t from, size_t max_bytes, int mode, uint64_t ticket)
+{
+    struct crooked *c = (struct crooked *)(void *)part;
+
+    c->log->ops->read(c->part, from, max_bytes, mode, ticket);
+}
+
+static void crooked_keep_from(struct aff_changelog_part *part, int64_t offset)
+{
+    struct crooked *c = (struct crooked *)(void *)part;
+
+    c->log->ops->keep_from(c->part, offset);
+}
+
+static const struct aff_changelog_ops crooked_ops = { .name = "crooked",
+                                                      .open = crooked_open,
+                                                      .close = crooked_close,
+                                                      .read = crooked_read,
+                                                      .keep_from = crooked_keep_from };
+
+static void a_log_in_trouble_is_read_again_or_named(void **state)
+{
+    static const char *const reasons[] = { NULL, NULL, "the log is damaged at or above offset 1",
+                                           "the log begins at offset 4 by now, and was read up to 1",
+                                           "the time was over: the log was read up to offset 0" };
+    struct fixture *f = *state;
+    struct aff_changelog *log = f->log;
+    struct aff_stamp owner;
+
+    append_claim(f, &owner, 1);
+    append_data(f, &owner, "a", "one");
+    append_data(f, &owner, "b", "two");
+    append_data(f, &owner, "c", "three");
+    settle(f);
+    for (int how = CROOKED_FAILS; how <= CROOKED_IS_SILENT; how++) {
+        struct crooked c = { .base = { &crooked_ops }, .log = log, .how = how };
+
+        f->log = &c.base;
+        end(f, begin(f, how == CROOKED_IS_SILENT ? AFF_NS_PER_S / 5 : 60 * AFF_NS_PER_S));
+        f->log = log;
+        if (reasons[how] && !strstr(f->result.reason, reasons[how]))
+            fail_msg("the reason is '%s'", f->result.reason);
+        expect(f, reasons[how] ? AFF_VERDICT_UNDECIDED : AFF_VERDICT_EQUAL,
+               reasons[how] ? AFF_VERDICT_UNDECIDED : AFF_VERDICT_EQUAL);
+    }
+}
+
+static void a_store_that_is_rebuilt_meanwhile_is_not_judged(void **state)
+{
+    struct fixture *f = *state;
+    struct aff_stamp owner;
+    struct aff_audit *running;
+    aff_error err;
+
+    append_claim(f, &owner, 1);
+    for (int i = 0; i < 2000; i++) {
+        char key[16];
+
+        snprintf(key, sizeof key, "%d", i);
+        append_data(f, &owner, key, "x");
+    }
+    settle(f);
+    running = begin(f, 60 * AFF_NS_PER_S);
+    for (int i = 0; i < PASSES && f->read < 100; i++)
+        aff_loop_pass(f->loop, AFF_NS_PER_MS);
+    assert_true(f->read >= 100 && !f->done);
+    aff_store_abort(aff_partition_store(f->part));
+    assert_int_equal(aff_store_wipe(aff_partition_store(f->part), &err), 0);
+    end(f, running);
+    expect(f, AFF_VERDICT_UNDECIDED, AFF_VERDICT_UNDECIDED);
+    assert_string_equal(f->result.reason, "the store is being rebuilt from the log");
+}
+
 /* ---- what cannot be decided ---- */
 
 static void a_time_that_is_over_decides_nothing(void **state)
@@ -613,6 +739,8 @@ int main(void)
         audit_test(a_plain_reader_that_would_go_wrong_is_told),
         cmocka_unit_test(any_log_is_folded_as_it_is_applied),
         cmocka_unit_test_setup_teardown(writing_goes_on_meanwhile, setup_master, teardown),
+        audit_test(a_log_in_trouble_is_read_again_or_named),
+        audit_test(a_store_that_is_rebuilt_meanwhile_is_not_judged),
         audit_test(a_time_that_is_over_decides_nothing),
         audit_test(it_can_be_given_up_at_any_moment),
     };
