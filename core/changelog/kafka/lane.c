@@ -5,8 +5,9 @@
  *
  *   - Reports come in the order of the appends, whatever order librdkafka tells them in: they wait for those before them.
  *   - After a report that is not 0 nothing later lands until the reset. The broker sees to it by sequence numbers, but only
- *     where it knows the producer's last one: at the first batches of an instance it takes any number. So the first append
- *     through an instance travels alone, and again after a rest that is long enough for brokers to forget producers.
+ *     where it knows the producer's last one: of a producer that it does not know it takes any. (Kafka 4.1: the first batch
+ *     of a fresh producer was refused, and the next one, already under way, landed; gapless guarantee or not.) So the first
+ *     append through an instance travels alone, and again after a rest that is long enough for brokers to forget producers.
  *   - What is not handed over when another append fails is certainly not in the log.
  *   - A success whose offset is not to be trusted is told without one.
  */
@@ -395,6 +396,7 @@ int aff_kafka_lane_open(struct aff_kafka_pool *pool, const char *topic, uint32_t
     aff_list_init(&lane->holding);
     aff_list_append(&lane->slot->lanes, &lane->link);
     lane->slot->lane_count++;
+    pool->lane_count++;
     aff_lane_settle_down(lane);
     *ret_lane = lane;
     return 0;
@@ -407,6 +409,7 @@ void aff_kafka_lane_close(struct aff_kafka_lane *lane)
     leave(lane);
     aff_list_remove(&lane->link);
     lane->slot->lane_count--;
+    lane->pool->lane_count--;
     free(lane->topic);
     free(lane);
 }

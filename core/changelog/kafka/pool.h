@@ -149,6 +149,7 @@ struct aff_kafka_pool {
     struct kafka_slot *slots;
     struct aff_list instances; /* made, not being destroyed */
     struct aff_list reporting, holding;
+    size_t lane_count;
     struct kafka_pool_port *port; /* NULL: no loop */
     struct aff_loop *loop;
     struct aff_timer timer;

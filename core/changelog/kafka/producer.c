@@ -221,19 +221,11 @@ int aff_kafka_pool_attach(struct aff_kafka_pool *pool, struct aff_loop *loop, af
     return 0;
 }
 
-static size_t count_lanes(const struct aff_kafka_pool *pool)
-{
-    size_t count = 0;
-    for (unsigned i = 0; i < pool->opts.instances; i++)
-        count += pool->slots[i].lane_count;
-    return count;
-}
-
 void aff_kafka_pool_detach(struct aff_kafka_pool *pool)
 {
     struct kafka_pool_port *port = pool->port;
 
-    assert(pool->loop && aff_loop_here(pool->loop) && count_lanes(pool) == 0);
+    assert(pool->loop && aff_loop_here(pool->loop) && pool->lane_count == 0);
     wake_all(pool, -1);
     aff_keeper_ring(&pool->keeper, NULL);
     aff_loop_timer_cancel(pool->loop, &pool->timer);
@@ -314,7 +306,7 @@ struct aff_kafka_pool *aff_kafka_pool_free(struct aff_kafka_pool *pool)
 {
     if (!pool)
         return NULL;
-    assert(!pool->loop && count_lanes(pool) == 0);
+    assert(!pool->loop && pool->lane_count == 0);
     pool->closing = true;
     if (!drain_for(pool, END_WAIT_MS)) {
         call_back_all(pool);
