@@ -25,7 +25,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 
-from harness import Server  # noqa: E402
+from harness import Server, ServerFailed  # noqa: E402
 
 HERE = os.path.join(ROOT, "tests", "bench")
 HERTZ = os.sysconf("SC_CLK_TCK")
@@ -262,8 +262,8 @@ def print_table(results):
             f"{median(full, lambda r: cost(r) * rate(r)):6.2f} {median(full, lambda r: r.others / r.seconds):6.2f} |"
             f"{median(few, rate):6.0f} {median(few, lambda r: r.p50_ms):7.2f} {median(few, lambda r: r.p99_ms):7.2f}"
         )
-    print("others: cores that were busy with something else. Above 0.2, or much more for one than for another, rates and latencies are")
-    print("not to be trusted; CPU times are, within a tenth.")
+    print("others: cores that were busy with something else. Above 0.2, or much more for one than for another, rates and latencies")
+    print("are not to be trusted; CPU times are, within a tenth.")
 
 
 def verdict(met):
@@ -350,7 +350,7 @@ def main():
         try:
             with Broker(os.path.join(scratch, "kafka"), options.version) as broker:
                 run(options, broker, scratch)
-        except Failed as failed:
+        except (Failed, ServerFailed, subprocess.CalledProcessError) as failed:
             sys.exit(f"bench: {failed}")
 
 
