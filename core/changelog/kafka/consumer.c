@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 
 enum { SWEEP_AFTER_MS = 1000, EXAMINE_EVERY_MS = 2000, EXAMINE_MS = 300 };
@@ -39,7 +40,8 @@ struct instance {
     struct aff_kafka_call news; /* something is in the main queue */
     struct aff_list topics;
     struct aff_list sources;
-    struct aff_list stopped;    /* oldest first */
+    struct aff_list stopped; /* oldest first */
+    size_t queue_bytes, queue_messages; /* with so much in a partition's queue nothing is fetched for it */
     rd_kafka_resp_err_t raised; /* by the error callback since it was cleared */
 };
 
@@ -58,6 +60,8 @@ struct aff_kafka_source {
     int32_t partition;
     rd_kafka_queue_t *queue;
     struct aff_kafka_call *came;
+    size_t bytes, messages; /* taken since it was empty */
+    bool may_sleep;
 };
 
 /* ---- events ---- */
@@ -97,6 +101,14 @@ static void serve_news(struct aff_kafka_call *call)
 
 /* ---- instances ---- */
 
+static size_t number_of(const rd_kafka_conf_t *conf, const char *name)
+{
+    char text[32];
+    size_t size = sizeof text;
+
+    return rd_kafka_conf_get(conf, name, text, &size) == RD_KAFKA_CONF_OK ? strtoul(text, NULL, 10) : SIZE_MAX;
+}
+
 static rd_kafka_conf_t *conf_of(struct instance *instance, const struct aff_kafka_consumer *consumer)
 {
     rd_kafka_conf_t *conf = aff_kafka_conf(consumer->settings, consumer->role, consumer->logger);
@@ -107,6 +119,8 @@ static rd_kafka_conf_t *conf_of(struct instance *instance, const struct aff_kafk
         rd_kafka_conf_set_log_cb(conf, NULL);
     rd_kafka_conf_set_opaque(conf, instance);
     rd_kafka_conf_set_error_cb(conf, raise_error);
+    instance->queue_bytes = number_of(conf, "queued.max.messages.kbytes") << 10;
+    instance->queue_messages = number_of(conf, "queued.min.messages");
     (void)rd_kafka_conf_set(conf, "group.id", NULL, NULL, 0); /* with one, a coordinator would be looked for */
     return conf;
 }
@@ -344,7 +358,20 @@ rd_kafka_message_t *aff_kafka_source_take(struct aff_kafka_source *source, rd_ka
     instance->raised = RD_KAFKA_RESP_ERR_NO_ERROR;
     rd_kafka_message_t *message = rd_kafka_consume_queue(source->queue, 0);
     *ret_error = instance->raised;
+    if (message) {
+        source->bytes += message->len + message->key_len;
+        source->messages++;
+        source->may_sleep = false;
+    } else {
+        source->may_sleep |= source->bytes >= instance->queue_bytes || source->messages >= instance->queue_messages;
+        source->bytes = source->messages = 0;
+    }
     return message;
+}
+
+bool aff_kafka_source_may_sleep(const struct aff_kafka_source *source)
+{
+    return source->may_sleep;
 }
 
 void aff_kafka_source_ends(struct aff_kafka_source *source, int64_t *ret_start, int64_t *ret_end)

@@ -34,6 +34,12 @@ struct aff_kafka_source *aff_kafka_source_stop(struct aff_kafka_source *source, 
 rd_kafka_message_t *aff_kafka_source_take(struct aff_kafka_source *source, rd_kafka_resp_err_t *ret_error);
 
 /*
+ * It was taken empty, after so much that librdkafka may have stopped fetching above the bound of its queue: that is not noticed
+ * to be over for up to a second. (fetch.queue.backoff.ms, where there is one, makes it less.)
+ */
+bool aff_kafka_source_may_sleep(const struct aff_kafka_source *source);
+
+/*
  * Asks the cluster about the topic: 0, or why it cannot be read. For a source that gets nothing; bounded by a fraction of a
  * second, and seldom: else 0.
  */

@@ -149,6 +149,10 @@ static void event_end(struct aff_kafka_stream *s, int64_t offset)
     s->at_end = true;
     s->end_serial = s->source_serial;
     s->end_ns = aff_kafka_now(s);
+    if (!s->open || offset >= s->want.confirmed_end)
+        s->behind_ns = 0;
+    else if (s->behind_ns == 0)
+        s->behind_ns = s->end_ns;
     progress(s);
 }
 
@@ -156,6 +160,7 @@ void aff_kafka_event_message(struct aff_kafka_stream *s, rd_kafka_message_t *mes
 {
     if (message->err == 0 && !s->probing && aff_kafka_window_add(&s->window, message)) {
         s->at_end = false;
+        s->behind_ns = 0;
         progress(s);
         return;
     }

@@ -9,18 +9,15 @@
  *      +---------------------+-----------------------------------------------------+
  *            not asked for a second, or its turn is over and others wait
  *
- * What streams that catch up hold is bounded by the number of places among them and by what each may read ahead; above that
- * it is stopped until its loop took some. A read of which it is known that entries are there (a gap, a claim) needs no place.
+ * What is read ahead of the loops stays in librdkafka's queues, one a stream, which it bounds: above the bound it fetches no
+ * more of that partition. So many streams catch up at one time, the others stand in line. A read of which it is known that
+ * entries are there (a gap, a claim) needs no place.
  * Fetching begins anew to learn the end as it is now: librdkafka tells an end once, and the one that it told is of then.
  */
 #include "changelog/kafka/reading.h"
 
 enum {
-    PLACES = 8,
-    AHEAD = 8 << 20, /* bytes that a stream with a place may read ahead */
-    AHEAD_LOW = AHEAD / 2,
-    AHEAD_SMALL = 512 << 10, /* one without: tails, gaps */
-    PULL_AT_ONCE = 4096,     /* messages, then it is the turn of others */
+    PLACES = 12,
     IDLE_MS = 1000,          /* not asked for so long: let go */
     LINGER_MS = 1000,        /* at the end for so long: to the tail */
     SLICE_MS = 1000,         /* a turn, when others wait for a place ... */
@@ -30,6 +27,7 @@ enum {
     REFUSED_RETRY_MS = 500,
     GONE_MS = 2000,  /* a read of a topic that was gone is answered after it, when nothing new is known */
     VAGUE_MS = 5000, /* errors without progress */
+    BEHIND_MS = 5000,
 };
 
 static int64_t ns_of(int64_t ms)
@@ -60,6 +58,15 @@ static bool somebody_waits(const struct aff_kafka_stream *s)
     return !aff_list_empty(&s->reader->places.line);
 }
 
+/* The first in the line comes for the place that is free; it wakes the next when there is one more. */
+static void call_next(struct aff_kafka_stream *s)
+{
+    struct aff_kafka_places *places = &s->reader->places;
+
+    if (places->taken < PLACES && somebody_waits(s))
+        wake_at(aff_container_of(aff_list_first(&places->line), struct aff_kafka_stream, place), 0);
+}
+
 static void take_place(struct aff_kafka_stream *s)
 {
     struct aff_kafka_places *places = &s->reader->places;
@@ -69,6 +76,7 @@ static void take_place(struct aff_kafka_stream *s)
     places->taken++;
     s->has_place = true;
     s->place_ns = aff_kafka_now(s);
+    call_next(s);
 }
 
 /* Whoever only lingers gives its place up, others when they had their turn. */
@@ -101,15 +109,10 @@ static bool enter(struct aff_kafka_stream *s)
 /* The place, or the line. */
 static void leave(struct aff_kafka_stream *s)
 {
-    struct aff_kafka_places *places = &s->reader->places;
-
     aff_list_remove(&s->place);
-    places->taken -= s->has_place;
+    s->reader->places.taken -= s->has_place;
     s->has_place = false;
-    if (places->taken < PLACES && somebody_waits(s)) {
-        struct aff_kafka_stream *next = aff_container_of(aff_list_first(&places->line), struct aff_kafka_stream, place);
-        wake_at(next, 0);
-    }
+    call_next(s);
 }
 
 /* ---- sources ---- */
@@ -125,7 +128,6 @@ void aff_kafka_fetch_let_go(struct aff_kafka_stream *s)
     aff_kafka_fetch_stop(s);
     leave(s);
     aff_kafka_window_move(&s->window, s->window.base);
-    s->held = false;
 }
 
 static void begin(struct aff_kafka_stream *s, enum aff_kafka_role role)
@@ -137,7 +139,7 @@ static void begin(struct aff_kafka_stream *s, enum aff_kafka_role role)
     s->role = role;
     s->source_serial = s->serial;
     s->started_ns = s->progress_ns = aff_kafka_now(s);
-    s->at_end = s->held = false;
+    s->at_end = false;
     s->source = aff_kafka_source_start(role == AFF_KAFKA_TAIL ? r->tail : r->catch_up, s->topic, s->partition, offset,
                                        &s->came, &error);
     if (!s->source) {
@@ -173,27 +175,42 @@ static void move_to_tail(struct aff_kafka_stream *s)
     begin(s, AFF_KAFKA_TAIL);
 }
 
-static size_t may_hold(const struct aff_kafka_stream *s)
+static bool wants_more(const struct aff_kafka_stream *s)
 {
-    return s->has_place ? AHEAD : AHEAD_SMALL;
+    return s->window.count == 0 || (s->window.count < AFF_KAFKA_ENTRIES_MAX && s->window.bytes < s->want.max_bytes);
 }
 
-bool aff_kafka_fetch_pull(struct aff_kafka_stream *s)
+void aff_kafka_fetch_pull(struct aff_kafka_stream *s)
 {
-    for (int n = 0; n < PULL_AT_ONCE && s->source && s->window.charge < may_hold(s); n++) {
-        rd_kafka_resp_err_t error;
-        rd_kafka_message_t *message = aff_kafka_source_take(s->source, &error);
+    rd_kafka_message_t *message;
+
+    do {
+        rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_NO_ERROR;
+        message = s->open && s->source && wants_more(s) ? aff_kafka_source_take(s->source, &error) : NULL;
         if (message)
             aff_kafka_event_message(s, message);
         if (error)
             aff_kafka_event_error(s, error);
-        if (!message)
-            return true;
-    }
-    return !s->source || s->window.charge >= may_hold(s);
+    } while (message);
 }
 
 /* ---- what is to be done, and when to look again ---- */
+
+/* When others wait for a place: a turn ends after a while, and sooner for one that gets nothing. */
+static int64_t turn_due(const struct aff_kafka_stream *s)
+{
+    if (!s->has_place || !somebody_waits(s))
+        return INT64_MAX;
+    if (s->progress_ns == s->started_ns)
+        return s->started_ns + ns_of(STARVED_MS);
+    return s->place_ns + ns_of(SLICE_MS);
+}
+
+/* librdkafka fetches no more although its queue is empty. */
+static bool is_stuck(const struct aff_kafka_stream *s)
+{
+    return s->source && !s->at_end && aff_kafka_source_may_sleep(s->source);
+}
 
 static int64_t arrange_idle(struct aff_kafka_stream *s, int64_t now)
 {
@@ -201,15 +218,15 @@ static int64_t arrange_idle(struct aff_kafka_stream *s, int64_t now)
 
     if (!s->has_place)
         leave(s);
-    if (!s->source && !s->held && s->window.count == 0 && !s->has_place)
+    if (!s->source && s->window.count == 0 && !s->has_place)
         return INT64_MAX;
-    if (now >= until || (s->at_end && s->has_place && somebody_waits(s))) {
+    if (now >= until || now >= turn_due(s) || (s->at_end && s->has_place && somebody_waits(s))) {
         aff_kafka_fetch_let_go(s);
         return INT64_MAX;
     }
-    if (s->held && s->window.charge < AHEAD_LOW && s->has_place)
-        begin(s, AFF_KAFKA_CATCH_UP);
-    return until;
+    if (is_stuck(s) && s->has_place)
+        begin_anew(s);
+    return sooner(until, turn_due(s));
 }
 
 /* A read of a topic that is known to be in trouble does not wait for ever. */
@@ -228,11 +245,26 @@ static int64_t bound_trouble(struct aff_kafka_stream *s, int64_t now)
     return s->answered_ns + ns_of(IDLE_MS);
 }
 
+/* Ends below what was confirmed are seen while a new leader does not know yet how far the log is safe; not for long. */
+static void tell_behind(struct aff_kafka_stream *s, int64_t now)
+{
+    if (s->behind_ns <= 0 || now - s->behind_ns < ns_of(BEHIND_MS))
+        return;
+    s->behind_ns = -1;
+    aff_log(s->reader->logger, WARN, "changelog.end-behind", aff_f_str("topic", s->topic),
+            aff_f_int("partition", s->partition), aff_f_int("end", s->window.position),
+            aff_f_int("confirmed", s->want.confirmed_end));
+}
+
+static bool seems_at_end(const struct aff_kafka_stream *s)
+{
+    return s->at_end || (!s->probing && s->window.position >= later(s->log_end, s->want.confirmed_end));
+}
+
 /* There seems to be nothing more, and that was found out before this read came. */
 static bool needs_end(const struct aff_kafka_stream *s)
 {
-    return s->want.mode != AFF_READ_WAIT && !s->probing && s->source_serial != s->serial &&
-           (s->at_end || s->window.position >= s->log_end);
+    return s->want.mode != AFF_READ_WAIT && s->source_serial != s->serial && seems_at_end(s);
 }
 
 /* Something must come: what is there, or, of a source that is new, at least the end. */
@@ -243,16 +275,6 @@ static int64_t kick_due(struct aff_kafka_stream *s)
     if (s->kick_ns == 0)
         s->kick_ns = ns_of(KICK_MS);
     return owed ? later(s->progress_ns, s->asked_ns) + s->kick_ns : INT64_MAX;
-}
-
-/* When others wait for a place: a turn ends after a while, and sooner for one that gets nothing. */
-static int64_t turn_due(const struct aff_kafka_stream *s)
-{
-    if (!s->has_place || !somebody_waits(s))
-        return INT64_MAX;
-    if (s->progress_ns == s->started_ns)
-        return s->started_ns + ns_of(STARVED_MS);
-    return s->place_ns + ns_of(SLICE_MS);
 }
 
 /* Begins anew, unless the cluster tells why nothing comes. */
@@ -269,7 +291,7 @@ static void kick(struct aff_kafka_stream *s, int64_t now)
 
 static int64_t arrange_tail(struct aff_kafka_stream *s, int64_t now)
 {
-    if (needs_end(s))
+    if (needs_end(s) || is_stuck(s))
         begin_anew(s);
     else if (now >= kick_due(s))
         kick(s, now);
@@ -278,8 +300,9 @@ static int64_t arrange_tail(struct aff_kafka_stream *s, int64_t now)
 
 static int64_t arrange_catch_up(struct aff_kafka_stream *s, int64_t now)
 {
-    bool waits = s->at_end && s->want.mode == AFF_READ_WAIT;
-    int64_t tail_due = somebody_waits(s) ? now : later(s->end_ns, s->asked_ns) + ns_of(LINGER_MS);
+    bool hurry = somebody_waits(s);
+    bool waits = s->want.mode == AFF_READ_WAIT && (s->at_end || (hurry && seems_at_end(s)));
+    int64_t tail_due = hurry ? now : later(s->end_ns, s->asked_ns) + ns_of(LINGER_MS);
 
     if (waits && now >= tail_due) {
         move_to_tail(s);
@@ -290,7 +313,7 @@ static int64_t arrange_catch_up(struct aff_kafka_stream *s, int64_t now)
         begin_anew(s);
         return INT64_MAX;
     }
-    if (needs_end(s))
+    if (needs_end(s) || is_stuck(s))
         begin_anew(s);
     else if (now >= kick_due(s))
         kick(s, now);
@@ -309,6 +332,7 @@ static int64_t arrange_open(struct aff_kafka_stream *s, int64_t now)
 {
     int64_t due = INT64_MAX;
 
+    tell_behind(s, now);
     if (now >= s->trouble.retry_ns)
         due = arrange_source(s, now);
     if (now < s->trouble.retry_ns) {
@@ -320,13 +344,9 @@ static int64_t arrange_open(struct aff_kafka_stream *s, int64_t now)
 
 void aff_kafka_fetch_arrange(struct aff_kafka_stream *s)
 {
-    int64_t now = aff_kafka_now(s), due;
+    int64_t now = aff_kafka_now(s);
+    int64_t due = s->open ? arrange_open(s, now) : arrange_idle(s, now);
 
-    if (s->source && s->window.charge >= may_hold(s)) {
-        aff_kafka_fetch_stop(s);
-        s->held = true;
-    }
-    due = s->open ? arrange_open(s, now) : arrange_idle(s, now);
     if (due == INT64_MAX)
         aff_heap_remove(&s->reader->timers, &s->timer);
     else

@@ -11,7 +11,7 @@
 #include "changelog/kafka/reader.h"
 #include "changelog/kafka/window.h"
 
-/* Places among the streams that catch up: so many hold what was read ahead at one time. */
+/* Places among the streams that catch up: so many fetch at one time. */
 struct aff_kafka_places {
     struct aff_list holders; /* longest first */
     struct aff_list line;    /* streams that wait for one */
@@ -76,6 +76,7 @@ struct aff_kafka_stream {
     bool at_end;                /* the log ended at window.position ... */
     uint64_t end_serial;        /* ... when it was asked for this read */
     int64_t end_ns;
+    int64_t behind_ns; /* since when ends below what was confirmed are seen; told when negative */
     struct aff_kafka_trouble trouble;
 
     /* where it comes from */
@@ -84,7 +85,6 @@ struct aff_kafka_stream {
     enum aff_kafka_role role;
     uint64_t source_serial; /* the read that it was started for */
     int64_t started_ns, progress_ns, kick_ns;
-    bool held;    /* stopped because too much was read ahead */
     bool probing; /* started at the end, to learn where the log begins and ends */
     struct aff_list place; /* on places.holders or places.line */
     bool has_place;
@@ -99,6 +99,8 @@ static inline int64_t aff_kafka_now(const struct aff_kafka_stream *s)
 
 /* ---- stream.c ---- */
 
+enum { AFF_KAFKA_ENTRIES_MAX = 4096 }; /* of one answer */
+
 void aff_kafka_stream_ask(struct aff_kafka_stream *s, const struct aff_kafka_want *want, struct aff_kafka_answer *untaken);
 /* Does what can be done at this moment. */
 void aff_kafka_stream_step(struct aff_kafka_stream *s);
@@ -108,8 +110,8 @@ void aff_kafka_stream_end(struct aff_kafka_stream *s, int64_t end);
 
 /* ---- fetch.c ---- */
 
-/* Takes what came; false: there is more. */
-bool aff_kafka_fetch_pull(struct aff_kafka_stream *s);
+/* Takes what came, as much as the read asked for. */
+void aff_kafka_fetch_pull(struct aff_kafka_stream *s);
 /* Decides who fetches, and sets the timer. */
 void aff_kafka_fetch_arrange(struct aff_kafka_stream *s);
 /* Nothing is fetched any more. */

@@ -78,10 +78,11 @@ static const struct aff_kafka_rule rules[] = {
     CHOSEN("fetch.wait.max.ms", "10", CATCH_UP, "the end of a log is known soon"),
     CHOSEN("fetch.error.backoff.ms", "20", READERS, "a leader that moved is asked soon"),
     OPTIONAL("fetch.queue.backoff.ms", "10", READERS, "reading goes on soon after the queue was full"),
-    CHOSEN("queued.min.messages", "10000", TAIL, "records read ahead"),
-    CHOSEN("queued.min.messages", "1000000", CATCH_UP, "records read ahead"),
-    CHOSEN("queued.max.messages.kbytes", "16384", TAIL, "memory of records read ahead"),
-    CHOSEN("queued.max.messages.kbytes", "65536", CATCH_UP, "memory of records read ahead"),
+    CHOSEN("fetch.max.bytes", "8388608", READERS, "memory of one answer; a record of it in use keeps all of it"),
+    CHOSEN("queued.min.messages", "2000", TAIL, "records read ahead"),
+    CHOSEN("queued.min.messages", "8000", CATCH_UP, "records read ahead"),
+    CHOSEN("queued.max.messages.kbytes", "1024", TAIL, "memory of records read ahead"),
+    CHOSEN("queued.max.messages.kbytes", "4096", CATCH_UP, "memory of records read ahead"),
 };
 
 const struct aff_kafka_rule *aff_kafka_rules(size_t *ret_count)

@@ -9,8 +9,6 @@
 
 #include <stdlib.h>
 
-enum { ENTRIES_PER_ANSWER = 8192 };
-
 /* ---- answers ---- */
 
 static struct aff_kafka_answer *answer_new(size_t room)
@@ -41,7 +39,7 @@ static void learn_ends(struct aff_kafka_stream *s)
 
 static void answer_entries(struct aff_kafka_stream *s)
 {
-    size_t room = s->window.count < ENTRIES_PER_ANSWER ? s->window.count : ENTRIES_PER_ANSWER;
+    size_t room = s->window.count < AFF_KAFKA_ENTRIES_MAX ? s->window.count : AFF_KAFKA_ENTRIES_MAX;
     struct aff_kafka_answer *answer = answer_new(room);
 
     learn_ends(s);
@@ -99,15 +97,12 @@ static void answer_end(struct aff_kafka_stream *s)
 
 void aff_kafka_stream_step(struct aff_kafka_stream *s)
 {
-    bool drained = aff_kafka_fetch_pull(s);
-
+    aff_kafka_fetch_pull(s);
     if (s->open && s->window.count > 0)
         answer_entries(s);
-    else if (s->open && s->at_end && drained)
+    else if (s->open && s->at_end)
         answer_end(s);
     aff_kafka_fetch_arrange(s);
-    if (!drained && s->source)
-        aff_kafka_bell_ring(&s->reader->bell, &s->came);
 }
 
 static void put_back(struct aff_kafka_stream *s, struct aff_kafka_answer *answer)

@@ -8,11 +8,11 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { MESSAGE_COST = 512, CAPACITY_MIN = 16, CAPACITY_KEPT = 4096 }; /* what librdkafka keeps beside the bytes, about */
+enum { CAPACITY_MIN = 16, CAPACITY_KEPT = 256 };
 
-static size_t charge_of(const rd_kafka_message_t *message)
+static size_t size_of(const rd_kafka_message_t *message)
 {
-    return MESSAGE_COST + message->len + message->key_len;
+    return message->len + message->key_len;
 }
 
 static rd_kafka_message_t **slot(struct aff_kafka_window *w, size_t index)
@@ -29,7 +29,7 @@ static void drop_first(struct aff_kafka_window *w)
 {
     rd_kafka_message_t *message = *slot(w, 0);
 
-    w->charge -= charge_of(message);
+    w->bytes -= size_of(message);
     w->head++;
     w->count--;
     rd_kafka_message_destroy(message);
@@ -86,7 +86,7 @@ bool aff_kafka_window_add(struct aff_kafka_window *w, rd_kafka_message_t *messag
     if (w->count == w->capacity)
         grow(w);
     *slot(w, w->count++) = message;
-    w->charge += charge_of(message);
+    w->bytes += size_of(message);
     w->position = message->offset + 1;
     return true;
 }
@@ -103,12 +103,12 @@ size_t aff_kafka_window_take(struct aff_kafka_window *w, size_t max_bytes, size_
 
     while (w->count > 0 && taken < room) {
         rd_kafka_message_t *message = *slot(w, 0);
-        size_t size = message->len + message->key_len;
+        size_t size = size_of(message);
         if (taken > 0 && (size > max_bytes || bytes > max_bytes - size))
             break;
         messages[taken++] = message;
         bytes += size;
-        w->charge -= charge_of(message);
+        w->bytes -= size_of(message);
         w->base = message->offset + 1;
         w->head++;
         w->count--;
@@ -127,7 +127,7 @@ void aff_kafka_window_untake(struct aff_kafka_window *w, rd_kafka_message_t **me
         w->head--;
         w->count++;
         *slot(w, 0) = messages[count];
-        w->charge += charge_of(messages[count]);
+        w->bytes += size_of(messages[count]);
     }
     w->base = base;
 }

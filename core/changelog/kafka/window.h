@@ -13,7 +13,7 @@
 struct aff_kafka_window {
     int64_t base, position;
     size_t count;
-    size_t charge; /* memory that the messages take, about */
+    size_t bytes; /* of keys and values */
 
     rd_kafka_message_t **ring;
     size_t head, capacity;

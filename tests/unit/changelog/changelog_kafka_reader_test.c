@@ -112,7 +112,7 @@ static void a_read_waits_on_the_tail(void **state)
         assert_int_equal(a->answer->batch.end, round + 2);
     }
     asker_ask(a, 4, 1000, AFF_READ_WAIT, 4);
-    for (int64_t i = 4; i < 100; i++) {
+    for (int64_t i = 4; i < 30; i++) {
         assert_int_equal(reading_put(*state, TOPIC, 0, "k", "v"), i);
         assert_true(asker_await(a, 10000));
         assert_int_equal(a->answer->batch.next, i + 1);
@@ -236,8 +236,9 @@ static void below_the_start_reading_begins_at_the_start(void **state)
     assert_true(batch->start > 1);
     assert_true(batch->count > 0);
     assert_int_equal(batch->entries[0].offset, batch->start);
-    assert_int_equal(batch->next, batch->start + (int64_t)batch->count);
-    assert_int_equal(asker_read_all(a, batch->next, 1 << 20), 800 - batch->next);
+    int64_t next = batch->next;
+    assert_int_equal(next, batch->start + (int64_t)batch->count);
+    assert_int_equal(asker_read_all(a, next, 1 << 20), 800 - next);
     asker_close(a);
 }
 
@@ -284,7 +285,7 @@ static void many_streams_catch_up_at_one_time(void **state)
 /* More of them than have places; their loops never take what was answered. */
 static void streams_that_are_not_asked_hold_up_nobody(void **state)
 {
-    enum { SLOW = 20, COUNT = 1000 };
+    enum { SLOW = 40, COUNT = 300 };
     struct asker *slow[SLOW], *quick;
 
     for (int p = 0; p < SLOW; p++) {

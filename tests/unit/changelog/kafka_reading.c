@@ -33,6 +33,7 @@ static rd_kafka_t *writer_new(void)
     rd_kafka_conf_set(conf, "linger.ms", "0", NULL, 0);
     rd_kafka_conf_set(conf, "batch.num.messages", "500", NULL, 0);
     rd_kafka_conf_set(conf, "log_level", "0", NULL, 0);
+    rd_kafka_conf_set(conf, "reconnect.backoff.max.ms", "200", NULL, 0);
     rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
     assert_non_null(rk);
     return rk;
