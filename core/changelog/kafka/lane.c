@@ -39,13 +39,15 @@ static struct kafka_append *append_new(struct aff_kafka_lane *lane, const struct
     size_t size = aff_entry_size(entry) + KAFKA_APPEND_COST;
     if (!admit(lane->pool, size))
         return NULL;
-    struct kafka_append *a = aff_xcalloc(1, sizeof *a);
+    struct kafka_append *a = aff_xmalloc(sizeof *a);
+    *a = (struct kafka_append){
+        .pool = lane->pool,
+        .lane = lane,
+        .size = size,
+        .state = KAFKA_HELD,
+        .report = { .seq = seq, .offset = -1 },
+    };
     aff_list_init(&a->sent);
-    a->pool = lane->pool;
-    a->lane = lane;
-    a->size = size;
-    a->state = KAFKA_HELD;
-    a->report = (struct aff_report){ .seq = seq, .offset = -1 };
     return a;
 }
 
@@ -55,7 +57,7 @@ static void append_free(struct kafka_append *a)
     assert(aff_list_empty(&a->sent));
     if (a->state != KAFKA_DONE)
         aff_pool_charge_back(a->pool, a->size);
-    free(a->copy);
+    free(a->held);
     free(a);
 }
 
@@ -65,8 +67,8 @@ static void append_done(struct kafka_append *a, int status)
     a->state = KAFKA_DONE;
     a->report.status = status;
     aff_pool_charge_back(a->pool, a->size);
-    free(a->copy);
-    a->copy = NULL;
+    free(a->held);
+    a->held = NULL;
 }
 
 static void copy_view(char **at, aff_bytes *view)
@@ -82,17 +84,18 @@ static void copy_view(char **at, aff_bytes *view)
 /* Keeps a copy of the entry; false: no memory for it. */
 static bool append_copy(struct kafka_append *a, const struct aff_entry *entry)
 {
-    char *at = malloc(aff_entry_size(entry) + 1);
-    if (!at)
+    struct kafka_held *held = malloc(sizeof *held + aff_entry_size(entry) + 1);
+    if (!held)
         return false;
-    a->copy = at;
-    a->entry = *entry;
-    copy_view(&at, &a->entry.key);
-    copy_view(&at, &a->entry.value);
-    copy_view(&at, &a->entry.aff);
-    copy_view(&at, &a->entry.content_type);
-    copy_view(&at, &a->entry.event_time);
-    copy_view(&at, &a->entry.traceparent);
+    char *at = held->bytes;
+    held->entry = *entry;
+    copy_view(&at, &held->entry.key);
+    copy_view(&at, &held->entry.value);
+    copy_view(&at, &held->entry.aff);
+    copy_view(&at, &held->entry.content_type);
+    copy_view(&at, &held->entry.event_time);
+    copy_view(&at, &held->entry.traceparent);
+    a->held = held;
     return true;
 }
 
@@ -182,13 +185,13 @@ void aff_lane_pump(struct aff_kafka_lane *lane)
     aff_lane_settle_down(lane);
     while (lane->held) {
         struct kafka_append *a = lane->held;
-        int rc = hand_over(lane, a, &a->entry);
+        int rc = hand_over(lane, a, &a->held->entry);
         if (rc == AFF_EVOID)
             fail(lane);
         if (rc)
             break;
-        free(a->copy);
-        a->copy = NULL;
+        free(a->held);
+        a->held = NULL;
         lane->held = a->next;
     }
     if (!lane->held)

@@ -24,6 +24,12 @@ enum {
 
 struct kafka_instance;
 
+/* The copy of an entry that is held. */
+struct kafka_held {
+    struct aff_entry entry; /* views into `bytes` */
+    char bytes[];
+};
+
 struct kafka_append {
     struct kafka_append *next; /* in the lane */
     struct aff_kafka_pool *pool;
@@ -31,8 +37,7 @@ struct kafka_append {
     struct aff_list sent;        /* instance->sent */
     enum { KAFKA_HELD, KAFKA_SENT, KAFKA_DONE } state;
     size_t size;
-    struct aff_entry entry; /* held: views into `copy` */
-    void *copy;
+    struct kafka_held *held;
     struct aff_report report; /* done */
 };
 
