@@ -268,8 +268,25 @@ void aff_core_drain(struct aff_core *core)
     core->draining = true;
 }
 
+/* Records of its own, such as a heartbeat, may be in flight for as long as the log is away. */
+static bool is_waited_for(const struct aff_flight *f)
+{
+    const struct aff_list *node;
+
+    for (node = f->carried.next; node != &f->carried; node = node->next)
+        if (aff_container_of(node, const struct aff_op, link)->state != AFF_OP_LEFT)
+            return true;
+    return !aff_list_empty(&f->waiters);
+}
+
 bool aff_core_idle(const struct aff_core *core)
 {
-    return core->flight_count == 0 && core->queued == 0 && aff_list_empty(&core->answers) &&
-           aff_list_empty(&core->proofs) && !core->changed;
+    const struct aff_list *node;
+
+    if (core->queued > 0 || !aff_list_empty(&core->answers) || !aff_list_empty(&core->proofs) || core->changed)
+        return false;
+    for (node = core->flights.next; node != &core->flights; node = node->next)
+        if (is_waited_for(aff_container_of(node, const struct aff_flight, link)))
+            return false;
+    return true;
 }

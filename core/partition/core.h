@@ -57,7 +57,7 @@ bool aff_core_flush(struct aff_core *core);
 /* ---- questions ---- */
 
 int64_t aff_core_next_tick(const struct aff_core *core); /* monotonic ns */
-bool aff_core_idle(const struct aff_core *core);         /* nothing waits and nothing is in flight */
+bool aff_core_idle(const struct aff_core *core);         /* nobody waits, neither for a turn nor for a record in flight */
 void aff_core_standing(const struct aff_core *core, struct aff_standing *ret_standing);
 
 /* What became of the record with this stamp: COMMITTED, NOT_APPLIED, UNKNOWN (still under way, or this replica cannot

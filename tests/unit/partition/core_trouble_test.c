@@ -29,8 +29,7 @@ static void on_an_unsafe_log_writes_and_barrier_reads_are_refused(void **state)
 static void what_waits_when_the_log_becomes_unsafe_is_told(void **state)
 {
     struct script *s = *state;
-    struct ask *first = script_put(s, "a", "1"), *behind = script_put(s, "a", "2"), *rides = script_barrier(s),
-               *waits;
+    struct ask *first = script_put(s, "a", "1"), *behind = script_put(s, "a", "2"), *rides = script_barrier(s), *waits;
 
     s->append_code = AFF_EUNSAFE;
     waits = script_barrier(s); /* a barrier is under way: it waits for the next */
@@ -235,6 +234,29 @@ static void no_heartbeat_is_piled_up_on_one_under_way(void **state)
     assert_int_equal(script_handed_over(s), 1);
 }
 
+/* A stop waits for requests, not for a log that is away. */
+static void a_heartbeat_under_way_keeps_nobody_waiting(void **state)
+{
+    struct script *s = *state;
+    struct ask *reading, *put;
+
+    script_after(s, HEARTBEAT_MS);
+    assert_int_equal(script_handed_over(s), 1);
+    assert_true(aff_core_idle(s->core));
+    reading = script_barrier(s);
+    assert_false(aff_core_idle(s->core));
+    script_ack_all(s);
+    expect_answer(reading, 0, AFF_OUTCOME_NONE);
+    put = ask_put(s, "a", "1");
+    ask_deadline(put, 100);
+    script_submit(s, put);
+    assert_false(aff_core_idle(s->core));
+    script_after(s, 100);
+    expect_answer(put, AFF_EUNKNOWN, AFF_OUTCOME_UNKNOWN);
+    assert_true(aff_core_idle(s->core));
+    script_ack_all(s);
+}
+
 static void a_standby_says_when_it_hears_another(void **state)
 {
     struct script *s = *state;
@@ -310,6 +332,7 @@ int main(void)
         STALLING(while_it_settles_new_writes_are_refused_after_a_while),
         SHARING(a_master_deposed_while_idle_learns_it_by_its_heartbeat),
         SHARING(no_heartbeat_is_piled_up_on_one_under_way),
+        SHARING(a_heartbeat_under_way_keeps_nobody_waiting),
         SHARING(a_standby_says_when_it_hears_another),
         SHARING(a_standby_reads_the_end_once_more_before_it_takes_over),
         SHARING(after_a_log_that_was_away_the_other_gets_time),
