@@ -24,7 +24,7 @@ struct place {
     struct aff_timer lead, grant;
     uint32_t major;
     unsigned seed;
-    bool stands_by;            /* it was deposed, and got no grant since */
+    bool stands_by;             /* it was deposed, and got no grant since */
     int64_t quiet_ns, heard_ns; /* how long nobody else must be heard; when somebody was, or the deposal */
 };
 

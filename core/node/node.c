@@ -307,12 +307,13 @@ static struct look look_at(const struct aff_node *node)
 /* "2 of 8 partitions do not serve; the first is ..." */
 static void tell(const struct look *look, char *text, size_t size)
 {
-    (void)snprintf(text, size,
-                   "%llu of %llu partitions do not serve; the first is keyspace %s, partition %u: it is %s at offset %lld of "
-                   "%lld",
-                   (unsigned long long)(look->partitions - look->begun), (unsigned long long)look->partitions,
-                   look->waits.space->name, look->waits.partition, aff_role_name(look->waits.role),
-                   (long long)look->waits.applied, (long long)look->waits.log_end);
+    (void)snprintf(
+        text, size,
+        "%llu of %llu partitions do not serve; the first is keyspace %s, partition %u: it is %s at offset %lld of "
+        "%lld",
+        (unsigned long long)(look->partitions - look->begun), (unsigned long long)look->partitions,
+        look->waits.space->name, look->waits.partition, aff_role_name(look->waits.role), (long long)look->waits.applied,
+        (long long)look->waits.log_end);
 }
 
 /* 0, or too late: `waits_for` says what it waits for. */

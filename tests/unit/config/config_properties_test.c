@@ -50,8 +50,8 @@ static void any_property_is_kept_as_text(void **state)
 static void an_override_takes_the_dots_of_a_property_as_its_name(void **state)
 {
     struct aff_config *c = load("kafka: { bootstrap.servers: \"a:1\", acks: all }\n",
-                                (sets_t){ "kafka.bootstrap.servers=b:2", "kafka.producers=2", "kafka.topic.segment.ms=5",
-                                          "kafka.acks=", "mode=development" });
+                                (sets_t){ "kafka.bootstrap.servers=b:2", "kafka.producers=2",
+                                          "kafka.topic.segment.ms=5", "kafka.acks=", "mode=development" });
     (void)state;
     assert_int_equal(c->kafka.properties.count, 1);
     assert_string_equal(value_of(&c->kafka.properties, "bootstrap.servers"), "b:2");
@@ -67,23 +67,24 @@ static void an_override_takes_the_dots_of_a_property_as_its_name(void **state)
 static void what_cannot_be_a_property_is_told_with_its_place(void **state)
 {
     (void)state;
-    expect_errors("kafka:\n"
-                  "  bootstrap: { servers: x }\n"
-                  "  bootstrap.servers: [ a, b ]\n"
-                  "  \"with space\": 1\n"
-                  "  client.id: \"\\a\"\n"
-                  "  producers: 65\n"
-                  "  topic: 7\n",
-                  NULL,
-                  "test.yaml:2:14: kafka.bootstrap: expected one value, not a map: the name of a property is written "
-                  "with its dots, such as bootstrap.servers\n"
-                  "test.yaml:3:22: kafka.bootstrap.servers: expected one value, not a list: several are one text, with "
-                  "commas between them\n"
-                  "test.yaml:4:3: kafka.with space: is not the name of a property: expected a letter, then up to 127 of "
-                  "a-z, A-Z, 0-9, dots, _ and -\n"
-                  "test.yaml:5:14: kafka.client.id: is not text in UTF-8 without control characters\n"
-                  "test.yaml:6:14: kafka.producers: 65 is above the maximum 64\n"
-                  "test.yaml:7:10: kafka.topic: expected a map of properties, not a single value\n");
+    expect_errors(
+        "kafka:\n"
+        "  bootstrap: { servers: x }\n"
+        "  bootstrap.servers: [ a, b ]\n"
+        "  \"with space\": 1\n"
+        "  client.id: \"\\a\"\n"
+        "  producers: 65\n"
+        "  topic: 7\n",
+        NULL,
+        "test.yaml:2:14: kafka.bootstrap: expected one value, not a map: the name of a property is written "
+        "with its dots, such as bootstrap.servers\n"
+        "test.yaml:3:22: kafka.bootstrap.servers: expected one value, not a list: several are one text, with "
+        "commas between them\n"
+        "test.yaml:4:3: kafka.with space: is not the name of a property: expected a letter, then up to 127 of "
+        "a-z, A-Z, 0-9, dots, _ and -\n"
+        "test.yaml:5:14: kafka.client.id: is not text in UTF-8 without control characters\n"
+        "test.yaml:6:14: kafka.producers: 65 is above the maximum 64\n"
+        "test.yaml:7:10: kafka.topic: expected a map of properties, not a single value\n");
     expect_errors("", (sets_t){ "kafka.=1" },
                   "--set 1: kafka.: a name is empty; expected a path such as node.data or http.0.listen\n");
 }
