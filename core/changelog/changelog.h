@@ -29,7 +29,8 @@ struct aff_changelog_part; /* one partition, opened by its loop */
 /* An entry as the log keeps it. Views are borrowed: on append until the call returns, in a callback until it returns. */
 struct aff_entry {
     int64_t offset;  /* set by the log */
-    int64_t time_ms; /* log append time, set by the log: max(time of the entry before, wall clock) */
+    int64_t time_ms; /* log append time, set by the log: max(time of the entry before, wall clock). Kafka: the wall clock of
+                        whichever broker leads, so nothing may lean on its never going back */
     aff_bytes key;
     aff_bytes value; /* data == NULL: a tombstone */
     /* headers; data == NULL when absent */
@@ -39,7 +40,8 @@ struct aff_entry {
     aff_bytes traceparent;  /* W3C trace context, text */
 };
 
-#define AFF_ENTRY_MAX (2u << 20) /* key, value and headers of one entry together; more is AFF_ETOOLARGE */
+/* Key, value and headers of one entry together; more is AFF_ETOOLARGE. What Kafka adds fits beside it in a batch of 2 MiB. */
+#define AFF_ENTRY_MAX ((2u << 20) - 4096)
 
 static inline size_t aff_entry_size(const struct aff_entry *e)
 {

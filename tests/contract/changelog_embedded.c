@@ -61,7 +61,7 @@ static bool seal(struct contract_world *world)
     return done;
 }
 
-static void compact(struct contract_world *world, const char *topic, uint32_t partition)
+static size_t compact(struct contract_world *world, const char *topic, uint32_t partition)
 {
     (void)topic;
     (void)partition;
@@ -70,6 +70,7 @@ static void compact(struct contract_world *world, const char *topic, uint32_t pa
     int rc = aff_changelog_embedded_compact(world->log);
     if (rc && rc != AFF_EAGAIN)
         abort();
+    return 0;
 }
 
 const struct changelog_driver changelog_driver_embedded = {
@@ -78,6 +79,10 @@ const struct changelog_driver changelog_driver_embedded = {
     .set_up = set_up,
     .start = start,
     .tear_down = tear_down,
+    .clock_moves = true,
+    .keeps_from = true,
+    .lag_ms = CONTRACT_LAG_MS,
+    .retention_ms = CONTRACT_RETENTION_MS,
     .advance = contract_advance,
     .compact = compact,
 };

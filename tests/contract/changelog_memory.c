@@ -16,9 +16,10 @@ static struct aff_changelog *start(struct contract_world *world)
     return aff_changelog_memory_new(&opts, &log, NULL) ? NULL : log;
 }
 
-static void compact(struct contract_world *world, const char *topic, uint32_t partition)
+static size_t compact(struct contract_world *world, const char *topic, uint32_t partition)
 {
     (void)aff_changelog_memory_compact(world->log, topic, partition);
+    return 0;
 }
 
 const struct changelog_driver changelog_driver_memory = {
@@ -26,6 +27,10 @@ const struct changelog_driver changelog_driver_memory = {
     .set_up = set_up,
     .start = start,
     .tear_down = set_up,
+    .clock_moves = true,
+    .keeps_from = true,
+    .lag_ms = CONTRACT_LAG_MS,
+    .retention_ms = CONTRACT_RETENTION_MS,
     .advance = contract_advance,
     .compact = compact,
 };

@@ -10,7 +10,7 @@
 
 #include "changelog/kafka/kafka.h"
 
-#define AFF_KAFKA_BATCH_MAX AFF_ENTRY_MAX /* bytes; what a topic takes at least */
+#define AFF_KAFKA_BATCH_MAX (2u << 20) /* bytes; what a topic takes at least: AFF_ENTRY_MAX, and what Kafka adds */
 
 /* What decides about the settings of one topic. */
 struct aff_kafka_demand {
