@@ -57,6 +57,7 @@ void aff_core_start(struct aff_core *core)
     } else if (core->claim_offset < 0 || core->caught_up_ms == AFF_NO_TIME) {
         aff_core_rebuild(core, "the checkpoint is of a store that was never complete");
     } else {
+        core->misfit = "the claim that the checkpoint names is not in the log";
         aff_core_read_on(core, false);
     }
 }
@@ -98,17 +99,18 @@ void aff_core_rebuild(struct aff_core *core, const char *why)
         follow(core);
 }
 
-/* The CLAIM that the checkpoint names has a key of its own and stays in the log: finding it proves that it is that
- * log. */
+/*
+ * The CLAIM that the checkpoint names has a key of its own and stays in the log: finding it proves that it is that log. If it
+ * is not there the end of the log says what to do, which comes with the end of the batch.
+ */
 static void check_claim(struct aff_core *core, const struct aff_record *rec)
 {
     struct aff_claim claim;
 
     if (rec->offset != core->claim_offset || rec->kind != AFF_KIND_CLAIM || !aff_claim_decode(rec->value, &claim))
-        aff_core_rebuild(core, "the claim that the checkpoint names is not in the log");
-    else if (!aff_stamp_same_owner(rec->stamp, core->cur) ||
-             memcmp(claim.identity, core->identity, AFF_IDENTITY_LEN) != 0)
-        aff_core_rebuild(core, "the log is another one than the checkpoint's");
+        return;
+    if (!aff_stamp_same_owner(rec->stamp, core->cur) || memcmp(claim.identity, core->identity, AFF_IDENTITY_LEN) != 0)
+        core->misfit = "the log is another one than the checkpoint's";
     else
         follow(core);
 }
@@ -271,7 +273,7 @@ void aff_core_read_done(struct aff_core *core, uint64_t ticket, int status, int6
     }
     core->log_end = end;
     if (core->role == AFF_ROLE_OPENING && end >= core->frontier) {
-        aff_core_rebuild(core, "the claim that the checkpoint names is not in the log");
+        aff_core_rebuild(core, core->misfit);
         return;
     }
     if (log_is_whole(core, start, end))

@@ -67,6 +67,7 @@ struct aff_core {
     int64_t caught_up_ms;   /* age of this state (I8), see checkpoint.c; AFF_NO_TIME: not complete yet */
     int64_t mark_offset, mark_ms; /* what the age becomes once a record at or above the offset was read; -1: no mark */
     int64_t begun_boot_ns;  /* when reading from nothing began; only while caught_up_ms is AFF_NO_TIME */
+    const char *misfit;     /* while opening: why the store is not of this log, unless the CLAIM is found */
     bool hole;              /* offsets were missing since `cur`: compaction took records */
     bool has_identity;
     unsigned char identity[AFF_IDENTITY_LEN];

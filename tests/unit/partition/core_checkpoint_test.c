@@ -226,6 +226,25 @@ static void an_empty_log_stops_it_too(void **state)
     assert_int_equal(s->wipes, 0);
 }
 
+/* The topic was deleted and made again, and somebody has begun to write: the store may be all that is left of what was. */
+static void another_log_that_is_shorter_than_the_store_stops_it(void **state)
+{
+    struct script *s = *state;
+
+    for (int barrier = 0; barrier < 2; barrier++) {
+        stop(s);
+        script_truncate(s, 0);
+        if (barrier)
+            script_foreign(s, AFF_KIND_BARRIER, script_stamp(1, 0, 55, 1), "\0aff/barrier", NULL);
+        else
+            script_foreign_claim(s, script_stamp(1, 0, 55, 0), other_log);
+        start(s);
+        expect_role(s, AFF_ROLE_FAILED);
+        assert_non_null(strstr(s->standing.failure, "or is another one"));
+        assert_int_equal(s->wipes, 0);
+    }
+}
+
 static void a_log_whose_beginning_went_above_the_store_makes_it_begin_anew(void **state)
 {
     struct script *s = *state;
@@ -634,6 +653,7 @@ int main(void)
         LED(with_another_claim_at_that_place_the_store_is_begun_anew),
         LED(a_log_that_is_shorter_than_the_store_stops_it),
         LED(an_empty_log_stops_it_too),
+        LED(another_log_that_is_shorter_than_the_store_stops_it),
         LED(a_log_whose_beginning_went_above_the_store_makes_it_begin_anew),
         LED(a_read_that_fails_while_it_looks_for_the_claim_is_repeated),
         LED(a_read_that_fails_before_the_end_was_reached_is_repeated_and_it_can_lead),
