@@ -44,6 +44,7 @@ struct faults *faults_make(void)
     f->coordinator = aff_coordinator_embedded_new(&coordinator);
     f->group = aff_partition_group_new(f->loop);
     f->heartbeat_ms = 1000;
+    f->stall_ms = 150;
     make_folder(f);
     kafka_mock_start(&f->mock, FAULTS_BROKERS);
     kafka_mock_topic(&f->mock, FAULTS_TOPIC, FAULTS_PARTS);
@@ -89,7 +90,7 @@ static void open_part(struct faults *f, uint32_t index)
                   .compaction_lag_ms = LAG_MS,
                   .tombstone_retention_ms = RETENTION_MS,
                   .heartbeat_ms = f->heartbeat_ms,
-                  .stall_ms = FAULTS_STALL_MS,
+                  .stall_ms = f->stall_ms,
                   .window = f->window },
         .topic = FAULTS_TOPIC,
         .group = f->group,

@@ -30,7 +30,6 @@ enum {
     FAULTS_PARTS = 2,
     FAULTS_KEYS = 40, /* of a partition */
     FAULTS_WRITES = 40000,
-    FAULTS_STALL_MS = 150,
     FAULTS_FETCH = 1, /* of the protocol's requests */
     FAULTS_LIST_OFFSETS = 2,
     FAULTS_METADATA = 3,
@@ -58,7 +57,7 @@ struct faults {
     struct aff_partition_group *group;
     struct aff_partition *parts[FAULTS_PARTS];
     char folder[64];
-    int64_t heartbeat_ms;
+    int64_t heartbeat_ms, stall_ms;
     uint32_t window; /* records of a partition under way */
     struct faults_write *writes;
     size_t count, released, stalled;
