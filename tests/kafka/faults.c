@@ -393,10 +393,8 @@ void faults_inject(struct faults *f, int16_t request, size_t count, rd_kafka_res
     free(errors);
 }
 
-void faults_delay(struct faults *f, int32_t broker, int16_t request, size_t count, int ms)
+void faults_answer(struct faults *f, int32_t broker, int16_t request, rd_kafka_resp_err_t error, int late_ms)
 {
-    for (size_t i = 0; i < count; i++)
-        assert_int_equal(rd_kafka_mock_broker_push_request_error_rtts(f->mock.cluster, broker, request, 1,
-                                                                      RD_KAFKA_RESP_ERR_NO_ERROR, ms),
-                         0);
+    assert_int_equal(rd_kafka_mock_broker_push_request_error_rtts(f->mock.cluster, broker, request, 1, error, late_ms),
+                     0);
 }

@@ -104,7 +104,7 @@ void faults_goes_on(struct faults *f);
 size_t faults_committed(const struct faults *f);
 
 void faults_inject(struct faults *f, int16_t request, size_t count, rd_kafka_resp_err_t error);
-/* Answers to the next requests come late: they have been carried out. */
-void faults_delay(struct faults *f, int32_t broker, int16_t request, size_t count, int ms);
+/* The next request of the kind to one broker is answered so, and so late; without an error it is carried out at once. */
+void faults_answer(struct faults *f, int32_t broker, int16_t request, rd_kafka_resp_err_t error, int late_ms);
 
 #endif

@@ -106,6 +106,34 @@ static void a_producer_that_gets_no_id_waits(void **state)
 
 /* ---- outcomes that nobody tells ---- */
 
+/* One write whose first sending is answered like that (late: the answer is lost), and whose second ends the producer. */
+static const struct aff_result *doubt(struct faults *f, rd_kafka_resp_err_t first, int late_ms)
+{
+    uint64_t rebuilt = faults_rebuilt(f);
+    faults_load(f, SOME);
+    faults_settle(f);
+    faults_answer(f, 1, KAFKA_MOCK_PRODUCE, first, late_ms);
+    faults_answer(f, 1, KAFKA_MOCK_PRODUCE, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, 0);
+    faults_submit(f, 0);
+    faults_settle(f);
+    assert_int_equal(faults_rebuilt(f), rebuilt + 1);
+    return &f->writes[f->count - 1].op.result;
+}
+
+/* Twice the same failure, as far as anybody is told: only the log can tell them apart. */
+static void a_write_in_doubt_is_what_the_log_says(void **state)
+{
+    struct faults *f = *state = faults_make_careful();
+    f->heartbeat_ms = 3600000; /* nothing else is sent meanwhile */
+    faults_start(f);
+    faults_await(f, faults_lead(f));
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(doubt(f, RD_KAFKA_RESP_ERR_NO_ERROR, 1500)->outcome, AFF_OUTCOME_COMMITTED);
+        assert_int_equal(doubt(f, RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT, 0)->outcome, AFF_OUTCOME_NOT_APPLIED);
+    }
+    end(f);
+}
+
 /*
  * A broker that has a batch already, and has forgotten where, says that it is a duplicate: it is in the log, at an offset that
  * nobody tells. Here the answer to the first sending is lost, and the second is answered like that.
@@ -119,10 +147,8 @@ static void a_success_without_an_offset_is_settled_by_the_log(void **state)
     for (int i = 0; i < 4; i++) {
         faults_load(f, SOME);
         faults_settle(f);
-        faults_delay(f, 1, KAFKA_MOCK_PRODUCE, 1, 1500);
-        assert_int_equal(rd_kafka_mock_broker_push_request_error_rtts(f->mock.cluster, 1, KAFKA_MOCK_PRODUCE, 1,
-                                                                      RD_KAFKA_RESP_ERR_DUPLICATE_SEQUENCE_NUMBER, 0),
-                         0);
+        faults_answer(f, 1, KAFKA_MOCK_PRODUCE, RD_KAFKA_RESP_ERR_NO_ERROR, 1500);
+        faults_answer(f, 1, KAFKA_MOCK_PRODUCE, RD_KAFKA_RESP_ERR_DUPLICATE_SEQUENCE_NUMBER, 0);
         uint64_t minor = aff_epoch_minor(atomic_load(&aff_partition_shared(f->parts[0])->epoch));
         faults_submit(f, 0);
         faults_settle(f);
@@ -141,7 +167,8 @@ static void a_lost_answer_leaves_a_copy_that_counts_once(void **state)
     faults_await(f, faults_lead(f));
     (void)begin(state);
     for (int i = 0; i < 3; i++) {
-        faults_delay(f, 1, KAFKA_MOCK_PRODUCE, 2, 1500);
+        faults_answer(f, 1, KAFKA_MOCK_PRODUCE, RD_KAFKA_RESP_ERR_NO_ERROR, 1500);
+        faults_answer(f, 1, KAFKA_MOCK_PRODUCE, RD_KAFKA_RESP_ERR_NO_ERROR, 1500);
         faults_load(f, SOME);
         faults_settle(f);
     }
@@ -275,7 +302,7 @@ static void wound(struct faults *f, unsigned what, unsigned number)
         (void)rd_kafka_mock_broker_set_rtt(f->mock.cluster, broker, (int)(number % 8));
         break;
     case 5:
-        faults_delay(f, broker, KAFKA_MOCK_PRODUCE, 1, 1000); /* the answer is lost */
+        faults_answer(f, broker, KAFKA_MOCK_PRODUCE, RD_KAFKA_RESP_ERR_NO_ERROR, 1000); /* the answer is lost */
         break;
     default:
         faults_inject(f, FAULTS_FETCH, 1 + number % 3, passing[number % 2]);
@@ -315,6 +342,7 @@ int main(int argc, char **argv)
         TEST(a_claim_that_fails_is_tried_again),
         TEST_MADE(the_first_claim_may_fail),
         TEST_MADE(a_producer_that_gets_no_id_waits),
+        TEST_MADE(a_write_in_doubt_is_what_the_log_says),
         TEST_MADE(a_success_without_an_offset_is_settled_by_the_log),
         TEST_MADE(a_lost_answer_leaves_a_copy_that_counts_once),
         TEST_MADE(a_leader_that_moves_under_load_loses_nothing),
