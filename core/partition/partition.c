@@ -263,6 +263,13 @@ static void restart_later(struct aff_partition *p)
                            aff_mono_ns(aff_loop_clock(p->group->loop)) + RESTART_S * AFF_NS_PER_S);
 }
 
+static void close_log(struct aff_partition *p)
+{
+    if (p->log)
+        p->changelog->ops->close(p->log);
+    p->log = NULL;
+}
+
 static bool open_log(struct aff_partition *p)
 {
     aff_error err = { 0 };
@@ -281,11 +288,11 @@ static void fire_restart(struct aff_timer *timer)
 {
     struct aff_partition *p = aff_container_of(timer, struct aff_partition, restart);
 
+    close_log(p); /* what it knew of the log is not held against what is there now */
     if (!open_log(p))
         return;
     aff_core_free(p->core);
     aff_store_abort(p->store);
-    p->changelog->ops->reset(p->log);
     core_make(p);
     aff_core_start(p->core);
     if (p->leading_wanted)
@@ -482,8 +489,7 @@ void aff_partition_stop(struct aff_partition *p)
     atomic_store(&p->shared.serves, false); /* before the lock on the log goes, which is the lease (I5) */
     if (p->started)
         p->coordinator->ops->leave(p->coordinator, &p->seat);
-    if (p->log)
-        p->changelog->ops->close(p->log);
+    close_log(p);
     p->core = aff_core_free(p->core);
     if (p->store)
         aff_store_abort(p->store); /* LMDB wants a transaction to end on the thread that began it */

@@ -7,8 +7,8 @@ The load and its checks are those of the crash suite: what was acknowledged is t
 settled by /outcome or by a repeat under its Idempotency-Key, and done once. After each kill the node must acknowledge again by
 itself. In the end its data folder is removed, and everything is checked once more on what the topics alone have.
 
-A broker that was killed keeps what it had accepted, in the page cache: one broker of one replica loses nothing then. With three, two
-of which must have a write, one at a time is killed, and writing goes on without it.
+A broker that was killed keeps what it had accepted, in the page cache: one broker of one replica loses nothing then. With
+three, two of which must have a write, one at a time is killed, and writing goes on without it.
 """
 import argparse
 import asyncio
@@ -110,7 +110,8 @@ def main():
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
     rebuilt = repairs = -1
-    with Kafka(arguments.brokers, arguments.kafka_version) as kafka, tempfile.TemporaryDirectory(prefix="affinity-kills.") as folder:
+    folders = tempfile.TemporaryDirectory(prefix="affinity-kills.")
+    with Kafka(arguments.brokers, arguments.kafka_version) as kafka, folders as folder:
         suite = Suite(arguments, kafka, folder)
         try:
             rebuilt, repairs = suite.run()

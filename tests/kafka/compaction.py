@@ -3,8 +3,8 @@
 
     compaction.py AFFINITY [--seconds N] [--seed S] [--kafka-version V]
 
-Two nodes as in split_brain.py, on topics whose segments last a second and may be compacted after two. Some keys are deleted first and
-never touched again. When enough has happened, and neither these deletes nor most offsets stand in the topic any more:
+Two nodes as in split_brain.py, on topics whose segments last a second and may be compacted after two. Some keys are deleted
+first and never touched again. When enough has happened, and neither these deletes nor most offsets stand in the topic any more:
 
 - the history of every key is explained, as in split_brain.py;
 - void records of masters that were stopped had been repaired before they could win;
@@ -55,7 +55,7 @@ async def come_back(node):
 
 
 def wait_until_compacted(bootstrap):
-    """Until no record of the deleted keys is left, and most offsets have none. The nodes' barriers make new segments meanwhile."""
+    """Until no record of the deleted keys is left, and most offsets have none. The nodes' barriers make new segments."""
     until = time.monotonic() + GONE_S
     while True:
         topic = ledger.read(bootstrap, "test.regs")

@@ -58,7 +58,8 @@ class Node:
         client = self.server.client()
         lines = client.get("/metrics").body.decode().splitlines()
         client.close()
-        return {series: float(value) for series, _, value in (line.rpartition(" ") for line in lines if line[:1] not in ("", "#"))}
+        series = (line.rpartition(" ") for line in lines if line and not line.startswith("#"))
+        return {name: float(value) for name, _, value in series}
 
     def metric(self, family):
         """The sum of all series of a family."""

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """split_brain - two nodes that both want to lead, on the same topics, while one or the other is stopped for seconds.
 
-    split_brain.py AFFINITY [--seconds N] [--seed S] [--kafka-version V]
+    split_brain.py AFFINITY [--every-fault] [--seconds N] [--seed S] [--kafka-version V]
 
 Each has a data folder and a coordinator of its own, so that nothing but the log keeps them apart. Mixed requests run on both; now
-and then one of them gets a SIGSTOP, most often the one that leads, and finds out later that it does not lead any more. In the
-end:
+and then one of them gets a SIGSTOP, most often the one that leads, and finds out later that it does not lead any more. With
+--every-fault nodes are also killed -9 and started again, with their data folder or without, and the broker is stopped or killed,
+now and then together with a node. In the end:
 
 - the history of every key has an order that explains every answer of either node and keeps to real time (linear.py): nothing
   that was acknowledged is lost, no strict read is stale, what was refused never happened;
@@ -19,7 +20,9 @@ import argparse
 import asyncio
 import json
 import math
+import os
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -29,6 +32,7 @@ from urllib.parse import quote
 
 import foreign
 import ledger
+from harness import ServerFailed
 from http1 import Connection, Lost, NotSent
 from kafka import Kafka
 from linear import DELETE, GET, PUT, Op, check
@@ -66,19 +70,21 @@ class Worker:
         self.stopping = False
 
     async def ask(self, node, method, target, body=b"", headers=()):
-        connection = self.connections.setdefault(node.name, Connection(node.host, node.port))
+        connection = self.connections.get(node.name)
+        if not connection or connection.port != node.port:
+            connection = self.connections[node.name] = Connection(node.host, node.port)
         return await connection.request(method, target, body, headers)
 
     async def run(self):
         while not self.stopping:
             key = self.random.choice(KEY_NAMES)
             roll = self.random.random()
-            if roll < 0.45:
-                served = await self.read(key)
-            elif roll < 0.50:
-                served = await self.read_eventually(key)
-            else:
-                served = await self.write(key)
+            act = self.read if roll < 0.45 else self.read_eventually if roll < 0.50 else self.write
+            try:
+                served = await act(key)
+            except (Lost, NotSent):
+                self.history.counts["connections lost"] += 1
+                served = False
             if not served:
                 await asyncio.sleep(0.05)
         for connection in self.connections.values():
@@ -134,11 +140,22 @@ class Worker:
     async def write(self, key):
         method, headers, op = self.some_write(key)
         op.start = time.monotonic_ns()
-        answer = await self.ask(self.node, method, target(key), op.value or b"", headers)
+        try:
+            answer = await self.ask(self.node, method, target(key), op.value or b"", headers)
+        except Lost:
+            return await self.unheard(key, method, op, headers)
         if answer.status == 504:
             self.history.counts["unknown"] += 1
             answer = await self.settle(key, method, op, headers, answer)
         return self.answered(key, op, answer)
+
+    async def unheard(self, key, method, op, headers):
+        """The connection ended without an answer: a repeat can tell, if it may be repeated."""
+        self.history.counts["unheard"] += 1
+        if headers[:1] and headers[0][0] == "Idempotency-Key":
+            return self.answered(key, op, await self.settle_by_repeats(key, method, op, headers, time.monotonic() + SETTLE_S))
+        self.history.add(key, op)
+        return False
 
     def answered(self, key, op, answer):
         """Adds the write with what its answer says. None: nobody could tell."""
@@ -181,8 +198,8 @@ class Worker:
 
     async def settle_by_outcome(self, request_id, until):
         while time.monotonic() < until:
-            answer = await self.ask(self.random.choice(self.nodes), "GET", f"/outcome/{request_id}")
-            outcome = answer.json().get("outcome") if answer.status == 200 else None
+            answer = await self.ask_any("GET", f"/outcome/{request_id}")
+            outcome = answer.json().get("outcome") if answer and answer.status == 200 else None
             if outcome in ("committed", "not-applied"):
                 self.history.counts["settled by /outcome"] += 1
                 return Told(204 if outcome == "committed" else 503)
@@ -191,12 +208,21 @@ class Worker:
 
     async def settle_by_repeats(self, key, method, op, headers, until):
         while time.monotonic() < until:
-            answer = await self.ask(self.random.choice(self.nodes), method, target(key), op.value or b"", headers)
-            if answer.status not in (503, 504) and not (answer.status == 409 and b"idempotency-running" in answer.body):
+            answer = await self.ask_any(method, target(key), op.value or b"", headers)
+            running = answer and answer.status == 409 and b"idempotency-running" in answer.body
+            if answer and answer.status not in (503, 504) and not running:
                 self.history.counts["settled by a repeat"] += 1
                 return answer
             await asyncio.sleep(0.05)
         return None
+
+
+    async def ask_any(self, *request):
+        """Either node; None when it is not there."""
+        try:
+            return await self.ask(self.random.choice(self.nodes), *request)
+        except (Lost, NotSent):
+            return None
 
 
 class Told:
@@ -219,34 +245,73 @@ def target(key):
 # ---- a run ----
 
 
-async def pause_some(nodes, history, rng, until):
-    """Stops one for seconds, again and again; three times of four the one that writes."""
-    pauses = 0
-    while True:
-        before = Counter(history.acknowledged)
-        await asyncio.sleep(rng.uniform(1, 3))
-        if time.monotonic() > until:
-            return pauses
-        leader = max(nodes, key=lambda node: history.acknowledged[node.name] - before[node.name])
-        victim = leader if rng.random() < 0.75 else rng.choice(nodes)
-        victim.pause()
+class Faults:
+    """Stops a node for seconds, again and again; three times of four the one that writes. With a broker: other faults, too."""
+
+    def __init__(self, nodes, history, rng, kafka=None):
+        self.nodes, self.history, self.random, self.kafka = nodes, history, rng, kafka
+
+    async def run(self, until):
+        while True:
+            before = Counter(self.history.acknowledged)
+            await asyncio.sleep(self.random.uniform(1, 3))
+            if time.monotonic() > until:
+                return
+            leader = max(self.nodes, key=lambda node: self.history.acknowledged[node.name] - before[node.name])
+            victim = leader if self.random.random() < 0.75 else self.random.choice(self.nodes)
+            await asyncio.gather(*(self.some(victim) if self.kafka else [self.pause(victim)]))
+
+    def some(self, victim):
+        roll = self.random.random()
+        if roll < 0.3:
+            return [self.pause(victim)]
+        if roll < 0.5:
+            return [self.kill(victim)]
+        broker = self.pause_broker if roll < 0.8 else self.kill_broker
+        return [broker()] if self.random.random() < 0.6 else [broker(), self.pause(victim)]
+
+    async def pause(self, node):
+        self.history.counts["nodes paused"] += 1
+        node.pause()
         try:
-            await asyncio.sleep(rng.uniform(1, 8))
+            await asyncio.sleep(self.random.uniform(1, 8))
         finally:
-            victim.resume()
-        pauses += 1
+            node.resume()
+
+    async def kill(self, node):
+        self.history.counts["nodes killed"] += 1
+        node.kill()
+        if self.random.random() < 0.5:
+            shutil.rmtree(os.path.join(node.server.folder, "data"))
+        await asyncio.sleep(self.random.uniform(0, 5))
+        await asyncio.to_thread(node.start)
+
+    async def pause_broker(self):
+        self.history.counts["brokers paused"] += 1
+        self.kafka.pause(1)
+        try:
+            await asyncio.sleep(self.random.uniform(0.2, 6))
+        finally:
+            self.kafka.resume(1)
+
+    async def kill_broker(self):
+        self.history.counts["brokers killed"] += 1
+        await asyncio.to_thread(self.kafka.kill, 1)
+        await asyncio.sleep(self.random.uniform(0, 3))
+        await asyncio.to_thread(self.kafka.restart, 1)
 
 
-async def load(nodes, seconds, rng):
+async def load(nodes, seconds, rng, kafka=None):
+    """With `kafka` every fault."""
     history = History()
     workers = [Worker(i, node, nodes, history, random.Random(rng.random())) for node in nodes for i in range(WORKERS)]
     running = [asyncio.ensure_future(worker.run()) for worker in workers]
-    pausing = asyncio.ensure_future(pause_some(nodes, history, rng, time.monotonic() + seconds))
+    faults = asyncio.ensure_future(Faults(nodes, history, rng, kafka).run(time.monotonic() + seconds))
     broken = asyncio.gather(*running)
-    await asyncio.wait([pausing, broken], return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([faults, broken], return_when=asyncio.FIRST_COMPLETED)
     for worker in workers:
         worker.stopping = True
-    history.counts["pauses"] = await pausing
+    await faults
     await broken
     await last_reads(nodes, history)
     return history
@@ -340,12 +405,15 @@ def judge(history, nodes, bootstrap):
             wrong.append(f"{name} acknowledged {history.acknowledged[name]}, too few to tell")
     if history.counts["undecided"]:
         wrong.append(f"{history.counts['undecided']} outcomes stayed unknown")
+    if history.counts["connections lost"] and not history.counts["nodes killed"]:
+        wrong.append(f"{history.counts['connections lost']} connections were lost")
     return wrong
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("affinity")
+    parser.add_argument("--every-fault", action="store_true")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
     parser.add_argument("--kafka-version")
@@ -357,9 +425,9 @@ def main():
         try:
             for node in nodes:
                 node.start()
-            history = asyncio.run(load(nodes, arguments.seconds, rng))
+            history = asyncio.run(load(nodes, arguments.seconds, rng, kafka if arguments.every_fault else None))
             wrong = judge(history, nodes, kafka.bootstrap)
-        except (Anomaly, Lost, NotSent) as failure:
+        except (Anomaly, Lost, NotSent, ServerFailed) as failure:
             for node in nodes:
                 print(f"---- {node.name} ----\n{node.server.log()[-4000:]}")
             raise SystemExit(f"{type(failure).__name__}: {failure}") from failure
