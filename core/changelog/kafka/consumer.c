@@ -40,9 +40,9 @@ struct instance {
     struct aff_kafka_call news; /* something is in the main queue */
     struct aff_list topics;
     struct aff_list sources;
-    struct aff_list stopped; /* oldest first */
+    struct aff_list stopped;            /* oldest first */
     size_t queue_bytes, queue_messages; /* with so much in a partition's queue nothing is fetched for it */
-    rd_kafka_resp_err_t raised; /* by the error callback since it was cleared */
+    rd_kafka_resp_err_t raised;         /* by the error callback since it was cleared */
 };
 
 struct aff_kafka_consumer {
@@ -167,22 +167,40 @@ static void forget_stopped(struct stopped *stopped)
     free(stopped);
 }
 
+static void sweep(const struct stopped *stopped)
+{
+    rd_kafka_message_t *message;
+
+    while ((message = rd_kafka_consume(stopped->topic->rkt, stopped->partition, 0)))
+        rd_kafka_message_destroy(message);
+}
+
+static int64_t sweep_instance(struct instance *instance, int64_t now_ns)
+{
+    aff_list_each(node, &instance->stopped) {
+        struct stopped *stopped = aff_container_of(node, struct stopped, link);
+        if (stopped->due_ns > now_ns)
+            return stopped->due_ns;
+        sweep(stopped);
+        forget_stopped(stopped);
+    }
+    return INT64_MAX;
+}
+
 static void instance_free(struct instance *instance)
 {
     rd_kafka_queue_cb_event_enable(instance->main, NULL, NULL);
     aff_kafka_bell_forget(instance->bell, &instance->news);
-    aff_list_each (node, &instance->stopped)
-        forget_stopped(aff_container_of(node, struct stopped, link));
+    (void)sweep_instance(instance, INT64_MAX);
     forget_topics(instance);
     rd_kafka_queue_destroy(instance->main);
     rd_kafka_destroy_flags(instance->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-    aff_list_remove(&instance->link);
     free(instance);
 }
 
 static struct instance_topic *topic_of(struct instance *instance, const char *name)
 {
-    aff_list_each (node, &instance->topics) {
+    aff_list_each(node, &instance->topics) {
         struct instance_topic *topic = aff_container_of(node, struct instance_topic, link);
         if (strcmp(topic->name, name) == 0)
             return topic;
@@ -219,7 +237,7 @@ struct aff_kafka_consumer *aff_kafka_consumer_free(struct aff_kafka_consumer *co
 {
     if (!consumer)
         return NULL;
-    aff_list_each (node, &consumer->instances)
+    aff_list_each(node, &consumer->instances)
         instance_free(aff_container_of(node, struct instance, link));
     free(consumer);
     return NULL;
@@ -227,31 +245,11 @@ struct aff_kafka_consumer *aff_kafka_consumer_free(struct aff_kafka_consumer *co
 
 /* ---- what comes after a stop ---- */
 
-static void sweep(const struct stopped *stopped)
-{
-    rd_kafka_message_t *message;
-
-    while ((message = rd_kafka_consume(stopped->topic->rkt, stopped->partition, 0)))
-        rd_kafka_message_destroy(message);
-}
-
-static int64_t sweep_instance(struct instance *instance, int64_t now_ns)
-{
-    aff_list_each (node, &instance->stopped) {
-        struct stopped *stopped = aff_container_of(node, struct stopped, link);
-        if (stopped->due_ns > now_ns)
-            return stopped->due_ns;
-        sweep(stopped);
-        forget_stopped(stopped);
-    }
-    return INT64_MAX;
-}
-
 int64_t aff_kafka_consumer_sweep(struct aff_kafka_consumer *consumer, int64_t now_ns)
 {
     int64_t due_ns = INT64_MAX;
 
-    aff_list_each (node, &consumer->instances) {
+    aff_list_each(node, &consumer->instances) {
         int64_t due = sweep_instance(aff_container_of(node, struct instance, link), now_ns);
         due_ns = due < due_ns ? due : due_ns;
     }
@@ -270,7 +268,7 @@ static void sweep_later(const struct aff_kafka_source *source, int64_t now_ns)
 
 static void sweep_never(const struct aff_kafka_source *source) /* it is started again, and taken from by that */
 {
-    aff_list_each (node, &source->instance->stopped) {
+    aff_list_each(node, &source->instance->stopped) {
         struct stopped *stopped = aff_container_of(node, struct stopped, link);
         if (stopped->topic == source->topic && stopped->partition == source->partition)
             forget_stopped(stopped);
@@ -281,7 +279,7 @@ static void sweep_never(const struct aff_kafka_source *source) /* it is started 
 
 static bool fetches(const struct instance *instance, const char *topic, int32_t partition)
 {
-    aff_list_each (node, &instance->sources) {
+    aff_list_each(node, &instance->sources) {
         const struct aff_kafka_source *source = aff_container_of(node, struct aff_kafka_source, link);
         if (source->partition == partition && strcmp(source->topic->name, topic) == 0)
             return true;
@@ -293,7 +291,7 @@ static struct instance *instance_for(struct aff_kafka_consumer *consumer, const 
 {
     aff_error err;
 
-    aff_list_each (node, &consumer->instances) {
+    aff_list_each(node, &consumer->instances) {
         struct instance *instance = aff_container_of(node, struct instance, link);
         if (!fetches(instance, topic, partition))
             return instance;
@@ -321,8 +319,8 @@ static bool start(struct aff_kafka_source *source, int64_t offset)
     return rd_kafka_consume_start_queue(source->topic->rkt, source->partition, offset, source->queue) == 0;
 }
 
-struct aff_kafka_source *aff_kafka_source_start(struct aff_kafka_consumer *consumer, const char *topic, int32_t partition,
-                                                int64_t offset, struct aff_kafka_call *came,
+struct aff_kafka_source *aff_kafka_source_start(struct aff_kafka_consumer *consumer, const char *topic,
+                                                int32_t partition, int64_t offset, struct aff_kafka_call *came,
                                                 rd_kafka_resp_err_t *ret_error)
 {
     struct instance *instance = instance_for(consumer, topic, partition);
@@ -377,7 +375,8 @@ bool aff_kafka_source_may_sleep(const struct aff_kafka_source *source)
 void aff_kafka_source_ends(struct aff_kafka_source *source, int64_t *ret_start, int64_t *ret_end)
 {
     *ret_start = *ret_end = -1;
-    (void)rd_kafka_get_watermark_offsets(source->instance->rk, source->topic->name, source->partition, ret_start, ret_end);
+    (void)rd_kafka_get_watermark_offsets(source->instance->rk, source->topic->name, source->partition, ret_start,
+                                         ret_end);
 }
 
 static rd_kafka_resp_err_t examine(const struct rd_kafka_metadata_topic *topic, int32_t partition)

@@ -24,8 +24,8 @@ struct aff_kafka_consumer *aff_kafka_consumer_free(struct aff_kafka_consumer *co
  * Begins to fetch at an offset, or at RD_KAFKA_OFFSET_END. `came` is rung when there is something after there was nothing:
  * take until there is nothing. NULL: librdkafka refused it, with `*ret_error`.
  */
-struct aff_kafka_source *aff_kafka_source_start(struct aff_kafka_consumer *consumer, const char *topic, int32_t partition,
-                                                int64_t offset, struct aff_kafka_call *came,
+struct aff_kafka_source *aff_kafka_source_start(struct aff_kafka_consumer *consumer, const char *topic,
+                                                int32_t partition, int64_t offset, struct aff_kafka_call *came,
                                                 rd_kafka_resp_err_t *ret_error);
 /* `came` does not run any more. Returns NULL. */
 struct aff_kafka_source *aff_kafka_source_stop(struct aff_kafka_source *source, int64_t now_ns);

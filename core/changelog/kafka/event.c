@@ -16,10 +16,10 @@
 #include <stdlib.h>
 
 enum {
-    GONE_RETRY_MS = 1000,     /* between two answers that the topic is gone */
+    GONE_RETRY_MS = 1000, /* between two answers that the topic is gone */
     DAMAGED_TRIES = 3,
     DAMAGED_RETRY_MS = 100,
-    BEYOND_MS = 1000,         /* that long a log must have ended below the position */
+    BEYOND_MS = 1000, /* that long a log must have ended below the position */
     BEYOND_RETRY_MS = 250,
     PROBE_RETRY_MS = 500,
 };

@@ -18,11 +18,11 @@
 
 enum {
     PLACES = 12,
-    IDLE_MS = 1000,          /* not asked for so long: let go */
-    LINGER_MS = 1000,        /* at the end for so long: to the tail */
-    SLICE_MS = 1000,         /* a turn, when others wait for a place ... */
-    STARVED_MS = 250,        /* ... and nothing comes */
-    KICK_MS = 1000,          /* nothing came for so long although there is something: begin anew */
+    IDLE_MS = 1000,   /* not asked for so long: let go */
+    LINGER_MS = 1000, /* at the end for so long: to the tail */
+    SLICE_MS = 1000,  /* a turn, when others wait for a place ... */
+    STARVED_MS = 250, /* ... and nothing comes */
+    KICK_MS = 1000,   /* nothing came for so long although there is something: begin anew */
     KICK_MAX_MS = 8000,
     REFUSED_RETRY_MS = 500,
     GONE_MS = 2000,  /* a read of a topic that was gone is answered after it, when nothing new is known */
@@ -82,7 +82,7 @@ static void take_place(struct aff_kafka_stream *s)
 /* Whoever only lingers gives its place up, others when they had their turn. */
 static void wake_holders(struct aff_kafka_stream *s)
 {
-    aff_list_each (node, &s->reader->places.holders) {
+    aff_list_each(node, &s->reader->places.holders) {
         struct aff_kafka_stream *holder = aff_container_of(node, struct aff_kafka_stream, place);
         wake_at(holder, 0);
     }

@@ -31,7 +31,8 @@ struct aff_kafka_reader_opts {
     const struct aff_clock *clock;
     const struct aff_logger *logger;
 };
-int aff_kafka_reader_new(const struct aff_kafka_reader_opts *opts, struct aff_kafka_reader **ret_reader, aff_error *err);
+int aff_kafka_reader_new(const struct aff_kafka_reader_opts *opts, struct aff_kafka_reader **ret_reader,
+                         aff_error *err);
 /* Every stream is closed and every answer released. Waits for its thread, bounded also when no broker answers. Returns NULL. */
 struct aff_kafka_reader *aff_kafka_reader_free(struct aff_kafka_reader *reader);
 

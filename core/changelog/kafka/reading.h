@@ -41,12 +41,12 @@ struct aff_kafka_want {
 
 /* What went wrong; all zero when nothing did. */
 struct aff_kafka_trouble {
-    rd_kafka_resp_err_t told;   /* logged last */
-    int status;                 /* what reads were answered with last: they go on being tried, but not for long */
-    int64_t vague_ns;           /* since when errors come that librdkafka neither mends nor explains */
-    int64_t beyond_ns;          /* since when the log has ended below the position */
-    unsigned damaged;           /* times in a row that a message came damaged */
-    int64_t retry_ns;           /* not to be started before */
+    rd_kafka_resp_err_t told; /* logged last */
+    int status;               /* what reads were answered with last: they go on being tried, but not for long */
+    int64_t vague_ns;         /* since when errors come that librdkafka neither mends nor explains */
+    int64_t beyond_ns;        /* since when the log has ended below the position */
+    unsigned damaged;         /* times in a row that a message came damaged */
+    int64_t retry_ns;         /* not to be started before */
 };
 
 struct aff_kafka_stream {
@@ -85,7 +85,7 @@ struct aff_kafka_stream {
     enum aff_kafka_role role;
     uint64_t source_serial; /* the read that it was started for */
     int64_t started_ns, progress_ns, kick_ns;
-    bool probing; /* started at the end, to learn where the log begins and ends */
+    bool probing;          /* started at the end, to learn where the log begins and ends */
     struct aff_list place; /* on places.holders or places.line */
     bool has_place;
     int64_t place_ns;
@@ -101,7 +101,8 @@ static inline int64_t aff_kafka_now(const struct aff_kafka_stream *s)
 
 enum { AFF_KAFKA_ENTRIES_MAX = 4096 }; /* of one answer */
 
-void aff_kafka_stream_ask(struct aff_kafka_stream *s, const struct aff_kafka_want *want, struct aff_kafka_answer *untaken);
+void aff_kafka_stream_ask(struct aff_kafka_stream *s, const struct aff_kafka_want *want,
+                          struct aff_kafka_answer *untaken);
 /* Does what can be done at this moment. */
 void aff_kafka_stream_step(struct aff_kafka_stream *s);
 /* Answers the open read, if there is one and nothing was read for it: with an error, or with the end of the log. */
@@ -122,7 +123,7 @@ void aff_kafka_fetch_let_go(struct aff_kafka_stream *s);
 /* ---- event.c ---- */
 
 void aff_kafka_event_message(struct aff_kafka_stream *s, rd_kafka_message_t *message); /* or an error; owned */
-void aff_kafka_event_error(struct aff_kafka_stream *s, rd_kafka_resp_err_t error); /* one that is no message */
+void aff_kafka_event_error(struct aff_kafka_stream *s, rd_kafka_resp_err_t error);     /* one that is no message */
 
 /* ---- reader.c ---- */
 

@@ -114,7 +114,8 @@ static void put_back(struct aff_kafka_stream *s, struct aff_kafka_answer *answer
     aff_kafka_answer_release(answer);
 }
 
-void aff_kafka_stream_ask(struct aff_kafka_stream *s, const struct aff_kafka_want *want, struct aff_kafka_answer *untaken)
+void aff_kafka_stream_ask(struct aff_kafka_stream *s, const struct aff_kafka_want *want,
+                          struct aff_kafka_answer *untaken)
 {
     if (untaken)
         put_back(s, untaken);

@@ -85,14 +85,13 @@ static void what_others_write_is_taken_as_it_is(void **state)
     struct reading *r = *state;
     struct asker *a = asker_open(r, TOPIC, 0);
 
-    assert_int_equal(rd_kafka_producev(r->host, RD_KAFKA_V_TOPIC(TOPIC), RD_KAFKA_V_PARTITION(0),
-                                       RD_KAFKA_V_VALUE((void *)(uintptr_t) "v", 1),
-                                       RD_KAFKA_V_HEADER("x-other", "o", 1), RD_KAFKA_V_HEADER("aff", NULL, 0),
-                                       RD_KAFKA_V_HEADER("content-type", "text/plain", 10),
-                                       RD_KAFKA_V_HEADER("content-type", "text/html", 9),
-                                       RD_KAFKA_V_HEADER("traceparent", "", 0),
-                                       RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END),
-                     0);
+    assert_int_equal(
+        rd_kafka_producev(r->host, RD_KAFKA_V_TOPIC(TOPIC), RD_KAFKA_V_PARTITION(0),
+                          RD_KAFKA_V_VALUE((void *)(uintptr_t) "v", 1), RD_KAFKA_V_HEADER("x-other", "o", 1),
+                          RD_KAFKA_V_HEADER("aff", NULL, 0), RD_KAFKA_V_HEADER("content-type", "text/plain", 10),
+                          RD_KAFKA_V_HEADER("content-type", "text/html", 9), RD_KAFKA_V_HEADER("traceparent", "", 0),
+                          RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END),
+        0);
     flush(r);
     reading_put(r, TOPIC, 0, "", "v");
     const struct aff_entry *entry = read_back(a, 0);

@@ -62,7 +62,7 @@ struct reading *reading_new(int brokers, const char *topic)
 
 struct reading *reading_free(struct reading *r)
 {
-    aff_list_each (node, &r->askers)
+    aff_list_each(node, &r->askers)
         asker_close(aff_container_of(node, struct asker, link));
     aff_kafka_reader_free(r->reader);
     aff_kafka_settings_free(r->settings);
