@@ -149,16 +149,12 @@ static struct instance *instance_new(struct aff_kafka_consumer *consumer, aff_er
     return instance;
 }
 
-static void forget_topics(struct instance *instance)
+static void forget_topic(struct instance_topic *topic)
 {
-    struct aff_list *node;
-
-    while ((node = aff_list_take(&instance->topics))) {
-        struct instance_topic *topic = aff_container_of(node, struct instance_topic, link);
-        rd_kafka_topic_destroy(topic->rkt);
-        free(topic->name);
-        free(topic);
-    }
+    aff_list_remove(&topic->link);
+    rd_kafka_topic_destroy(topic->rkt);
+    free(topic->name);
+    free(topic);
 }
 
 static void forget_stopped(struct stopped *stopped)
@@ -192,7 +188,8 @@ static void instance_free(struct instance *instance)
     rd_kafka_queue_cb_event_enable(instance->main, NULL, NULL);
     aff_kafka_bell_forget(instance->bell, &instance->news);
     (void)sweep_instance(instance, INT64_MAX);
-    forget_topics(instance);
+    aff_list_each(node, &instance->topics)
+        forget_topic(aff_container_of(node, struct instance_topic, link));
     rd_kafka_queue_destroy(instance->main);
     rd_kafka_destroy_flags(instance->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     free(instance);
