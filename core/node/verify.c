@@ -279,26 +279,33 @@ static uint64_t random_id(void)
     return id;
 }
 
+/* Takes the run over when none is under way. What is left to free: the rows of the run before, or those of a refused one. */
+static bool take_over(struct aff_verify *v, const struct run *run, struct row **ret_unused)
+{
+    pthread_mutex_lock(&v->lock);
+    bool busy = v->run.running || v->stopping;
+    *ret_unused = busy ? run->rows : v->run.rows;
+    if (!busy)
+        v->run = *run;
+    pthread_mutex_unlock(&v->lock);
+    return !busy;
+}
+
 static int begin(struct aff_verify *v, const struct aff_http_verify *ask, aff_error *err)
 {
     int64_t now = now_of(v), timeout_ms = ask->timeout_ms ? ask->timeout_ms : DEFAULT_TIMEOUT_MS;
     struct run run = {
         .id = random_id(), .running = true, .begun_ns = now, .deadline_ns = now + timeout_ms * AFF_NS_PER_MS
     };
+    if (atomic_load(&v->node->draining))
+        return aff_fail_with(err, AFF_EDRAINING, "the node is being stopped");
     run.rows = make_rows(v->node, ask, &run.count, err);
     if (!run.rows)
         return AFF_ENOROUTE;
-    AFF_CLEANUP(aff_freep) struct row *unused = run.rows;
-    if (atomic_load(&v->node->draining))
-        return aff_fail_with(err, AFF_EDRAINING, "the node is being stopped");
-    pthread_mutex_lock(&v->lock);
-    bool busy = v->run.running || v->stopping;
-    if (!busy) {
-        unused = v->run.rows;
-        v->run = run;
-    }
-    pthread_mutex_unlock(&v->lock);
-    if (busy)
+    struct row *unused;
+    bool taken = take_over(v, &run, &unused);
+    free(unused);
+    if (!taken)
         return aff_fail_with(err, AFF_ECONFLICT, "a verification runs already: GET /verify tells how far it is");
     go_on(v);
     return 202;
