@@ -14,13 +14,13 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-enum { SWEEP_AFTER_MS = 1000, EXAMINE_EVERY_MS = 2000, EXAMINE_MS = 300 };
+enum { SWEEP_AFTER_MS = 1000, EXAMINE_EVERY_MS = 2000, EXAMINE_MS = 300, UNANSWERED_MS = 5000 };
 
 struct instance_topic {
     struct aff_list link;
     rd_kafka_topic_t *rkt;
     char *name;
-    int64_t examined_ns;
+    int64_t examine_ns; /* not before */
 };
 
 /* A partition that was stopped, until its queue was looked at again. */
@@ -43,6 +43,7 @@ struct instance {
     struct aff_list stopped;            /* oldest first */
     size_t queue_bytes, queue_messages; /* with so much in a partition's queue nothing is fetched for it */
     rd_kafka_resp_err_t raised;         /* by the error callback since it was cleared */
+    int64_t examine_ns;                 /* not before: nobody answered */
 };
 
 struct aff_kafka_consumer {
@@ -392,11 +393,13 @@ rd_kafka_resp_err_t aff_kafka_source_examine(struct aff_kafka_source *source, in
     struct instance_topic *topic = source->topic;
     rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_NO_ERROR;
 
-    if (topic->examined_ns && now_ns - topic->examined_ns < EXAMINE_EVERY_MS * AFF_NS_PER_MS)
+    if (now_ns < topic->examine_ns || now_ns < source->instance->examine_ns)
         return RD_KAFKA_RESP_ERR_NO_ERROR;
-    topic->examined_ns = now_ns;
-    if (rd_kafka_metadata(source->instance->rk, 0, topic->rkt, &metadata, EXAMINE_MS))
-        return RD_KAFKA_RESP_ERR_NO_ERROR; /* nobody answers: that passes */
+    topic->examine_ns = now_ns + EXAMINE_EVERY_MS * AFF_NS_PER_MS;
+    if (rd_kafka_metadata(source->instance->rk, 0, topic->rkt, &metadata, EXAMINE_MS)) {
+        source->instance->examine_ns = now_ns + UNANSWERED_MS * AFF_NS_PER_MS; /* nobody answers: that passes */
+        return RD_KAFKA_RESP_ERR_NO_ERROR;
+    }
     if (metadata->topic_cnt == 1)
         error = examine(&metadata->topics[0], source->partition);
     rd_kafka_metadata_destroy(metadata);

@@ -196,14 +196,18 @@ void aff_kafka_fetch_pull(struct aff_kafka_stream *s)
 
 /* ---- what is to be done, and when to look again ---- */
 
-/* When others wait for a place: a turn ends after a while, and sooner for one that gets nothing. */
+/* When others wait for a place: a turn ends after a while, and sooner for one that gets nothing, or is not asked. */
 static int64_t turn_due(const struct aff_kafka_stream *s)
 {
+    int64_t due = s->place_ns + ns_of(SLICE_MS);
+
     if (!s->has_place || !somebody_waits(s))
         return INT64_MAX;
-    if (s->progress_ns == s->started_ns)
-        return s->started_ns + ns_of(STARVED_MS);
-    return s->place_ns + ns_of(SLICE_MS);
+    if (!s->open)
+        due = sooner(due, s->answered_ns + ns_of(STARVED_MS));
+    else if (s->progress_ns == s->started_ns)
+        due = sooner(due, s->started_ns + ns_of(STARVED_MS));
+    return due;
 }
 
 /* librdkafka fetches no more although its queue is empty. */

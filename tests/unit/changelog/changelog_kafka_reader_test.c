@@ -246,7 +246,7 @@ static void below_the_start_reading_begins_at_the_start(void **state)
 
 static void many_streams_catch_up_at_one_time(void **state)
 {
-    enum { COUNT = 200, EACH = 20 };
+    enum { COUNT = 200, EACH = 100 };
     struct asker *a[READING_PARTITIONS];
     int64_t from[READING_PARTITIONS] = { 0 };
 
