@@ -46,7 +46,8 @@ static struct aff_exchange *take_pooled(struct aff_http *http)
 /* Everything but the large arrays, whose contents are only looked at as far as something else says. */
 static void clear(struct aff_exchange *x)
 {
-    x->away = x->ready = x->suspended = x->discards = x->failed = x->warned = x->overdue = x->is_json = x->writes = false;
+    x->away = x->ready = x->suspended = x->discards = x->failed = x->warned = x->overdue = false;
+    x->is_json = x->writes = false;
     x->state = AFF_EXCHANGE_HEAD;
     x->route = NULL;
     x->verb = NULL;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """split_brain - two nodes that both want to lead, on the same topics, while one or the other is stopped for seconds.
 
-    split_brain.py AFFINITY [--every-fault] [--seconds N] [--seed S] [--kafka-version V]
+    split_brain.py AFFINITY [--every-fault] [--seconds N] [--seed S] [--kafka-version V] [--history FILE]
 
 Each has a data folder and a coordinator of its own, so that nothing but the log keeps them apart. Mixed requests run on both; now
 and then one of them gets a SIGSTOP, most often the one that leads, and finds out later that it does not lead any more. With
@@ -14,7 +14,7 @@ now and then together with a node. In the end:
 - last writer wins by offset (foreign.py), the records that count (ledger.py), and eventual reads of both nodes are the same, and
   `affinity verify` says so, too.
 
-The last line is the summary.
+The last line is the summary. --history keeps every operation as a line of JSON, for another checker.
 """
 import argparse
 import asyncio
@@ -39,7 +39,8 @@ from linear import DELETE, GET, PUT, Op, check
 from nodes import Node, dirty
 
 KEYS, WORKERS, PARTITIONS = 128, 8, 4
-LEAST_ACKNOWLEDGED = 1000
+LEAST_ACKNOWLEDGED = 1000  # by each node; the load goes on for it, but not for ever
+LONGER_S = 180
 SETTLE_S, QUIET_S = 60, 60
 
 
@@ -255,11 +256,14 @@ class Faults:
         while True:
             before = Counter(self.history.acknowledged)
             await asyncio.sleep(self.random.uniform(1, 3))
-            if time.monotonic() > until:
+            if time.monotonic() > until and (self.enough() or time.monotonic() > until + LONGER_S):
                 return
             leader = max(self.nodes, key=lambda node: self.history.acknowledged[node.name] - before[node.name])
             victim = leader if self.random.random() < 0.75 else self.random.choice(self.nodes)
             await asyncio.gather(*(self.some(victim) if self.kafka else [self.pause(victim)]))
+
+    def enough(self):
+        return all(self.history.acknowledged[node.name] >= LEAST_ACKNOWLEDGED for node in self.nodes)
 
     def some(self, victim):
         roll = self.random.random()
@@ -351,6 +355,14 @@ def unexplained(history):
             yield f"{key}: no order explains {stuck and describe(stuck)}\n    {story}"
 
 
+def keep(history, path):
+    with open(path, "w", encoding="utf-8") as f:
+        for key, ops in history.ops.items():
+            for op in ops:
+                told = {**vars(op), "key": key, "unknown": op.unknown, "end": None if op.unknown else op.end}
+                f.write(json.dumps(told, default=bytes.decode) + "\n")
+
+
 def describe(op):
     return (f"{op.start / 1e9:.4f}..{op.end / 1e9:.4f} {op.who} {op.kind} {(op.value or b'')[:45]!r} expects={op.expects!r:.60} "
             f"refused={op.refused} tells={op.tells}")
@@ -417,6 +429,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
     parser.add_argument("--kafka-version")
+    parser.add_argument("--history")
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
     print(f"seed {arguments.seed}", flush=True)
@@ -426,6 +439,8 @@ def main():
             for node in nodes:
                 node.start()
             history = asyncio.run(load(nodes, arguments.seconds, rng, kafka if arguments.every_fault else None))
+            if arguments.history:
+                keep(history, arguments.history)
             wrong = judge(history, nodes, kafka.bootstrap)
         except (Anomaly, Lost, NotSent, ServerFailed) as failure:
             for node in nodes:
