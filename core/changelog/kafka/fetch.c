@@ -59,12 +59,12 @@ static bool somebody_waits(const struct aff_kafka_stream *s)
 }
 
 /* The first in the line comes for the place that is free; it wakes the next when there is one more. */
-static void call_next(struct aff_kafka_stream *s)
+static void call_next(struct aff_kafka_reader *r)
 {
-    struct aff_kafka_places *places = &s->reader->places;
+    struct aff_list *first = aff_list_first(&r->places.line);
 
-    if (places->taken < PLACES && somebody_waits(s))
-        wake_at(aff_container_of(aff_list_first(&places->line), struct aff_kafka_stream, place), 0);
+    if (first && r->places.taken < PLACES)
+        wake_at(aff_container_of(first, struct aff_kafka_stream, place), 0);
 }
 
 static void take_place(struct aff_kafka_stream *s)
@@ -76,7 +76,7 @@ static void take_place(struct aff_kafka_stream *s)
     places->taken++;
     s->has_place = true;
     s->place_ns = aff_kafka_now(s);
-    call_next(s);
+    call_next(s->reader);
 }
 
 /* Whoever only lingers gives its place up, others when they had their turn. */
@@ -112,7 +112,7 @@ static void leave(struct aff_kafka_stream *s)
     aff_list_remove(&s->place);
     s->reader->places.taken -= s->has_place;
     s->has_place = false;
-    call_next(s);
+    call_next(s->reader);
 }
 
 /* ---- sources ---- */
@@ -177,7 +177,8 @@ static void move_to_tail(struct aff_kafka_stream *s)
 
 static bool wants_more(const struct aff_kafka_stream *s)
 {
-    return s->window.count == 0 || (s->window.count < AFF_KAFKA_ENTRIES_MAX && s->window.bytes < s->want.max_bytes);
+    return s->window.count == 0 ||
+           (s->window.count < aff_kafka_stream_entries(s) && s->window.bytes < aff_kafka_stream_bytes(s));
 }
 
 void aff_kafka_fetch_pull(struct aff_kafka_stream *s)

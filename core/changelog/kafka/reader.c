@@ -240,6 +240,7 @@ void aff_kafka_answer_release(struct aff_kafka_answer *answer)
         return;
     for (size_t i = 0; i < answer->count; i++)
         rd_kafka_message_destroy(answer->messages[i]);
+    atomic_fetch_sub_explicit(&answer->reader->out, answer->charge, memory_order_relaxed);
     free(answer->messages);
     free(answer->entries);
     free(answer);

@@ -59,7 +59,10 @@ struct aff_kafka_answer {
     struct aff_entry *entries;
     rd_kafka_message_t **messages;
     size_t count;
-    int64_t base; /* the reader's: lowest offset that it covers */
+    /* the reader's */
+    struct aff_kafka_reader *reader;
+    size_t charge; /* memory that it takes, about */
+    int64_t base;  /* lowest offset that it covers */
 };
 /* (loop) True: the answer to the last read, to be released. A read that was replaced is never answered. */
 bool aff_kafka_stream_take(struct aff_kafka_stream *stream, struct aff_kafka_answer **ret_answer);

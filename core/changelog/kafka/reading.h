@@ -11,6 +11,8 @@
 #include "changelog/kafka/reader.h"
 #include "changelog/kafka/window.h"
 
+#include <stdatomic.h>
+
 /* Places among the streams that catch up: so many fetch at one time. */
 struct aff_kafka_places {
     struct aff_list holders; /* longest first */
@@ -27,6 +29,7 @@ struct aff_kafka_reader {
 
     struct aff_kafka_consumer *tail, *catch_up;
     struct aff_kafka_places places;
+    _Atomic size_t out;     /* memory of answers that were not released yet */
     struct aff_heap timers; /* of streams */
     bool stopping;
 };
@@ -99,7 +102,9 @@ static inline int64_t aff_kafka_now(const struct aff_kafka_stream *s)
 
 /* ---- stream.c ---- */
 
-enum { AFF_KAFKA_ENTRIES_MAX = 4096 }; /* of one answer */
+/* How much the answer to the open read may have. Less when loops have much to take and to apply already. */
+size_t aff_kafka_stream_entries(const struct aff_kafka_stream *s);
+size_t aff_kafka_stream_bytes(const struct aff_kafka_stream *s);
 
 void aff_kafka_stream_ask(struct aff_kafka_stream *s, const struct aff_kafka_want *want,
                           struct aff_kafka_answer *untaken);

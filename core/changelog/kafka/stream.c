@@ -9,11 +9,36 @@
 
 #include <stdlib.h>
 
+enum {
+    ENTRIES_MAX = 4096,
+    MESSAGE_COST = 512, /* what librdkafka keeps beside the bytes, about */
+    OUT_MUCH = 64 << 20,
+    ENTRIES_SMALL = 128, /* when so much is out */
+    BYTES_SMALL = 64 << 10,
+};
+
 /* ---- answers ---- */
 
-static struct aff_kafka_answer *answer_new(size_t room)
+static bool much_is_out(const struct aff_kafka_stream *s)
+{
+    return atomic_load_explicit(&s->reader->out, memory_order_relaxed) >= OUT_MUCH;
+}
+
+size_t aff_kafka_stream_entries(const struct aff_kafka_stream *s)
+{
+    return much_is_out(s) ? ENTRIES_SMALL : ENTRIES_MAX;
+}
+
+size_t aff_kafka_stream_bytes(const struct aff_kafka_stream *s)
+{
+    return much_is_out(s) && s->want.max_bytes > BYTES_SMALL ? BYTES_SMALL : s->want.max_bytes;
+}
+
+static struct aff_kafka_answer *answer_new(struct aff_kafka_stream *s, size_t room)
 {
     struct aff_kafka_answer *answer = aff_xcalloc(1, sizeof *answer);
+
+    answer->reader = s->reader;
     if (room > 0)
         answer->messages = aff_xmalloc(room * sizeof(rd_kafka_message_t *));
     return answer;
@@ -39,12 +64,15 @@ static void learn_ends(struct aff_kafka_stream *s)
 
 static void answer_entries(struct aff_kafka_stream *s)
 {
-    size_t room = s->window.count < AFF_KAFKA_ENTRIES_MAX ? s->window.count : AFF_KAFKA_ENTRIES_MAX;
-    struct aff_kafka_answer *answer = answer_new(room);
+    size_t most = aff_kafka_stream_entries(s), bytes = s->window.bytes;
+    size_t room = s->window.count < most ? s->window.count : most;
+    struct aff_kafka_answer *answer = answer_new(s, room);
 
     learn_ends(s);
     answer->base = s->window.base;
-    answer->count = aff_kafka_window_take(&s->window, s->want.max_bytes, room, answer->messages);
+    answer->count = aff_kafka_window_take(&s->window, aff_kafka_stream_bytes(s), room, answer->messages);
+    answer->charge = bytes - s->window.bytes + answer->count * MESSAGE_COST;
+    atomic_fetch_add_explicit(&s->reader->out, answer->charge, memory_order_relaxed);
     answer->batch = (struct aff_batch){
         .ticket = s->want.ticket,
         .count = answer->count,
@@ -57,7 +85,7 @@ static void answer_entries(struct aff_kafka_stream *s)
 
 static void answer_nothing(struct aff_kafka_stream *s, int status, int64_t next, int64_t end)
 {
-    struct aff_kafka_answer *answer = answer_new(0);
+    struct aff_kafka_answer *answer = answer_new(s, 0);
 
     learn_ends(s);
     answer->base = next;

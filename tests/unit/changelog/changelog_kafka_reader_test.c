@@ -305,6 +305,28 @@ static void streams_that_are_not_asked_hold_up_nobody(void **state)
     asker_close(quick);
 }
 
+/* When loops have so much to take, answers are small; nobody waits for another loop. */
+static void answers_that_wait_for_their_loops_are_bounded(void **state)
+{
+    enum { STREAMS = 24, COUNT = 40, SIZE = 100000, MOST = 64 << 20 };
+    struct asker *a[STREAMS];
+    size_t entries = 0;
+
+    for (int p = 0; p < STREAMS; p++) {
+        reading_fill(*state, TOPIC, p, COUNT, SIZE);
+        a[p] = asker_open(*state, TOPIC, (uint32_t)p);
+        asker_ask(a[p], 0, COUNT * SIZE, AFF_READ_TO_END, 0);
+    }
+    for (int p = STREAMS; p-- > 0;) {
+        assert_true(asker_await(a[p], READING_WAIT_S * 1000));
+        assert_true(a[p]->answer->count > 0);
+        entries += a[p]->answer->count;
+    }
+    assert_true(entries * SIZE < MOST + COUNT * SIZE + STREAMS * SIZE);
+    for (int p = 0; p < STREAMS; p++)
+        asker_close(a[p]);
+}
+
 static void streams_are_closed_at_any_moment(void **state)
 {
     unsigned random = 99;
@@ -477,6 +499,7 @@ int main(void)
         READING_TEST(below_the_start_reading_begins_at_the_start),
         READING_TEST(many_streams_catch_up_at_one_time),
         READING_TEST(streams_that_are_not_asked_hold_up_nobody),
+        READING_TEST(answers_that_wait_for_their_loops_are_bounded),
         READING_TEST(streams_are_closed_at_any_moment),
         READING_TEST(reads_wait_while_no_broker_answers),
         READING_TEST(reading_goes_on_when_the_leader_moves),

@@ -30,7 +30,9 @@ static rd_kafka_t *writer_new(void)
     char text[256];
 
     rd_kafka_conf_set_dr_msg_cb(conf, reported);
-    rd_kafka_conf_set(conf, "linger.ms", "0", NULL, 0);
+    rd_kafka_conf_set(conf, "linger.ms", "2", NULL, 0);
+    rd_kafka_conf_set(conf, "message.max.bytes", "5000000", NULL, 0);
+    rd_kafka_conf_set(conf, "batch.size", "4500000", NULL, 0);
     rd_kafka_conf_set(conf, "batch.num.messages", "500", NULL, 0);
     rd_kafka_conf_set(conf, "log_level", "0", NULL, 0);
     rd_kafka_conf_set(conf, "reconnect.backoff.max.ms", "200", NULL, 0);
