@@ -180,8 +180,9 @@ class OneBroker:
             topics.topic("silent")
             topics.ask("watch")
             self.kafka.pause(1)
+            self.addCleanup(self.kafka.resume, 1)  # also when this fails: the other tests need it
             told = topics.topic("other")
-            self.assertTrue(told.startswith("EIO kafka: could not ask for the settings of topic other at 127.0.0.1:"), told)
+            self.assertRegex(told, r"^EIO kafka: could not ask for (the settings of )?topic other at 127\.0\.0\.1:")
             self.assertEqual(topics.ask("trouble"), "ok")
             self.kafka.resume(1)
             self.kafka.alter_topic("silent", {"cleanup.policy": "delete"})
