@@ -38,14 +38,6 @@ static bool is_property_text(aff_bytes text)
     return true;
 }
 
-static char *copy(aff_bytes text)
-{
-    char *to = aff_xmalloc(text.len + 1);
-    memcpy(to, text.data, text.len);
-    to[text.len] = '\0';
-    return to;
-}
-
 static void add(void *member, struct aff_config_property property)
 {
     struct aff_config_properties all;
@@ -91,8 +83,8 @@ void aff_fill_property(const struct aff_fill *fill, void *member, const char *pr
         aff_complain(fill->source, is_property_name(aff_document_text(name)) ? node->mark : name->mark, "%s%s: %s",
                      prefix, aff_show(aff_document_text(name)).text, wrong);
     else
-        add(member, (struct aff_config_property){ .name = copy(aff_document_text(name)),
-                                                  .value = copy(aff_document_text(node)),
+        add(member, (struct aff_config_property){ .name = aff_text_copy(aff_document_text(name)),
+                                                  .value = aff_text_copy(aff_document_text(node)),
                                                   .mark = node->mark });
 }
 

@@ -28,7 +28,7 @@ bool aff_is_word(aff_bytes text)
     return true;
 }
 
-static char *copy(aff_bytes text)
+char *aff_text_copy(aff_bytes text)
 {
     char *to = aff_xmalloc(text.len + 1);
     memcpy(to, text.data, text.len);
@@ -38,7 +38,7 @@ static char *copy(aff_bytes text)
 
 static void replace_text(void *member, aff_bytes text)
 {
-    char *old, *new = copy(text);
+    char *old, *new = aff_text_copy(text);
     memcpy(&old, member, sizeof old);
     free(old);
     memcpy(member, &new, sizeof new);
@@ -164,7 +164,9 @@ static int read_address(const struct aff_setting *setting, aff_bytes text, void 
     memcpy(&address, member, sizeof address);
     free(address.text);
     free(address.host);
-    address = (struct aff_config_address){ .text = copy(text), .host = copy(host), .port = (uint16_t)number };
+    address = (struct aff_config_address){
+        .text = aff_text_copy(text), .host = aff_text_copy(host), .port = (uint16_t)number
+    };
     memcpy(member, &address, sizeof address);
     return 0;
 }

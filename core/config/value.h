@@ -32,6 +32,8 @@ uint64_t aff_number_of(const struct aff_setting *setting, const void *member);
 /* Is it a name that settings and keyspaces may have: [a-z][a-z0-9_]{0,39}? */
 bool aff_is_word(aff_bytes text);
 
+/* A text of its own, with a NUL at its end, to be freed. */
+char *aff_text_copy(aff_bytes text);
 /* Text as a double-quoted scalar of YAML. */
 void aff_text_print(const char *text, FILE *to);
 /* May a value not be shown, such as that of `sasl.password`? */
