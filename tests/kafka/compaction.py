@@ -19,7 +19,7 @@ import time
 
 import ledger
 import split_brain
-from http1 import Connection, Lost, NotSent
+from http1 import Connection
 from kafka import Kafka
 from nodes import Node
 from split_brain import Anomaly, target
@@ -98,19 +98,9 @@ def main():
     print(f"seed {arguments.seed}", flush=True)
     nodes = []
     with Kafka(version=arguments.kafka_version) as kafka, tempfile.TemporaryDirectory(prefix="affinity-compact.") as folder:
-        try:
+        with split_brain.ended_with_logs(nodes):
             history, wrong = run(arguments, kafka, folder, nodes, random.Random(arguments.seed))
-        except (Anomaly, Lost, NotSent) as failure:
-            for node in nodes:
-                print(f"---- {node.name} ----\n{node.server.log()[-4000:]}")
-            raise SystemExit(f"{type(failure).__name__}: {failure}") from failure
-        finally:
-            for node in nodes:
-                node.kill()
-    for one in wrong[:10]:
-        print(one)
-    print(" ".join(f"{k}={v}" for k, v in history.counts.items()) + f" anomalies={len(wrong)}")
-    return 1 if wrong else 0
+    return split_brain.verdict(history, wrong)
 
 
 if __name__ == "__main__":

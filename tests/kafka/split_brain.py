@@ -18,6 +18,7 @@ The last line is the summary. --history keeps every operation as a line of JSON,
 """
 import argparse
 import asyncio
+import contextlib
 import json
 import math
 import os
@@ -422,6 +423,28 @@ def judge(history, nodes, bootstrap):
     return wrong
 
 
+@contextlib.contextmanager
+def ended_with_logs(nodes):
+    """Kills the nodes at the end; when what runs in it fails, their logs are shown."""
+    try:
+        yield
+    except (Anomaly, Lost, NotSent, ServerFailed) as failure:
+        for node in nodes:
+            print(f"---- {node.name} ----\n{node.server.log()[-4000:]}")
+        raise SystemExit(f"{type(failure).__name__}: {failure}") from failure
+    finally:
+        for node in nodes:
+            node.kill()
+
+
+def verdict(history, wrong):
+    """Prints it, with the summary as the last line. The status to end with."""
+    for one in wrong[:10]:
+        print(one)
+    print(" ".join(f"{k}={v}" for k, v in history.counts.items()) + f" anomalies={len(wrong)}")
+    return 1 if wrong else 0
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("affinity")
@@ -435,24 +458,14 @@ def main():
     print(f"seed {arguments.seed}", flush=True)
     with Kafka(version=arguments.kafka_version) as kafka, tempfile.TemporaryDirectory(prefix="affinity-split.") as folder:
         nodes = [Node(arguments.affinity, name, folder, kafka, {"regs": {"partitions": PARTITIONS}}) for name in ("a", "b")]
-        try:
+        with ended_with_logs(nodes):
             for node in nodes:
                 node.start()
             history = asyncio.run(load(nodes, arguments.seconds, rng, kafka if arguments.every_fault else None))
             if arguments.history:
                 keep(history, arguments.history)
             wrong = judge(history, nodes, kafka.bootstrap)
-        except (Anomaly, Lost, NotSent, ServerFailed) as failure:
-            for node in nodes:
-                print(f"---- {node.name} ----\n{node.server.log()[-4000:]}")
-            raise SystemExit(f"{type(failure).__name__}: {failure}") from failure
-        finally:
-            for node in nodes:
-                node.kill()
-    for one in wrong[:10]:
-        print(one)
-    print(" ".join(f"{k}={v}" for k, v in history.counts.items()) + f" anomalies={len(wrong)}")
-    return 1 if wrong else 0
+    return verdict(history, wrong)
 
 
 if __name__ == "__main__":
