@@ -105,7 +105,8 @@ bool aff_core_end_epoch(struct aff_core *core, int64_t time_ms)
     return end.epoch == 0 || epoch_put(core, end, !core->hole, time_ms);
 }
 
-enum aff_outcome aff_core_outcome(struct aff_core *core, struct aff_stamp stamp)
+/* As far as records are applied, committed or not: for what leaves after the commit (aff_core_outcome is for others). */
+enum aff_outcome aff_core_fate(struct aff_core *core, struct aff_stamp stamp)
 {
     unsigned char key[EPOCH_KEY_LEN];
     aff_bytes value;

@@ -176,6 +176,15 @@ bool aff_core_commit(struct aff_core *core)
     return true;
 }
 
+/*
+ * What is told is committed first: whoever is told that the write is in, and reads next, reads it, from whichever snapshot
+ * (I5).
+ */
+enum aff_outcome aff_core_outcome(struct aff_core *core, struct aff_stamp stamp)
+{
+    return aff_core_commit(core) ? aff_core_fate(core, stamp) : AFF_OUTCOME_UNKNOWN;
+}
+
 /* Compaction may look no further than the first dirty record (I6), nor beyond what is applied. */
 static void tell_compaction(struct aff_core *core)
 {

@@ -171,7 +171,7 @@ static void answer_doubts(struct aff_core *core)
     aff_list_each (node, &core->flights) {
         struct aff_flight *f = aff_container_of(node, struct aff_flight, link);
 
-        aff_core_flight_gone(core, f, aff_core_outcome(core, f->stamp) == AFF_OUTCOME_NOT_APPLIED);
+        aff_core_flight_gone(core, f, aff_core_fate(core, f->stamp) == AFF_OUTCOME_NOT_APPLIED);
     }
 }
 

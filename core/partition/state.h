@@ -160,6 +160,7 @@ struct aff_flight *aff_core_find_flight(struct aff_core *core, struct aff_stamp 
 /* apply.c */
 bool aff_core_apply_valid(struct aff_core *core, const struct aff_record *rec);
 bool aff_core_apply_void(struct aff_core *core, const struct aff_record *rec);
+enum aff_outcome aff_core_fate(struct aff_core *core, struct aff_stamp stamp);
 bool aff_core_end_epoch(struct aff_core *core, int64_t time_ms);
 bool aff_core_store_ok(struct aff_core *core, int code);
 bool aff_core_idem_forget(struct aff_core *core);

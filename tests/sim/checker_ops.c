@@ -441,6 +441,9 @@ void sim_check_lookup(struct sim_node *n, const struct sim_attempt *a)
     if (outcome == AFF_OUTCOME_COMMITTED && !e)
         sim_violation(sim, "I10", "lookup #%" PRIu32 ": %s is said to be committed and is not", a->id,
                       sim_stamp_text(t->result.stamp).text);
+    if (outcome == AFF_OUTCOME_COMMITTED && sim_store_has_uncommitted(n->store))
+        sim_violation(sim, "I5", "lookup #%" PRIu32 ": %s is said to be committed, and a read by another thread may miss it",
+                      a->id, sim_stamp_text(t->result.stamp).text);
     if (outcome == AFF_OUTCOME_NOT_APPLIED)
         a->target->ruled_out = true;
     if (outcome == AFF_OUTCOME_NOT_APPLIED && e)

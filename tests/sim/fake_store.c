@@ -501,6 +501,11 @@ int sim_store_current(struct sim_store *s, aff_bytes key, struct aff_item *ret_i
     return 1;
 }
 
+bool sim_store_has_uncommitted(const struct sim_store *s)
+{
+    return s->undo_count > 0;
+}
+
 int sim_store_committed(struct sim_store *s, aff_bytes key, struct aff_item *ret_item)
 {
     const struct sim_pair *pair = committed_pair(s, key);

@@ -58,6 +58,8 @@ struct sim_store *sim_store_copy(struct sim_store *s); /* a backup of what is co
 
 /* As another thread's reader would see it: committed. 1 or 0. The view lives until the store changes. */
 int sim_store_committed(struct sim_store *s, aff_bytes key, struct aff_item *ret_item);
+/* Does the core see changes that no other thread's reader sees? */
+bool sim_store_has_uncommitted(const struct sim_store *s);
 /* As the core sees it: with the open transaction. */
 int sim_store_current(struct sim_store *s, aff_bytes key, struct aff_item *ret_item);
 uint64_t sim_item_hash(aff_bytes key, const struct aff_item *item);

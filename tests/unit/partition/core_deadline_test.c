@@ -68,6 +68,19 @@ static void a_write_that_was_handed_over_is_unknown_and_its_memory_is_kept_until
     assert_int_equal(aff_core_outcome(s->core, put->op.result.stamp), AFF_OUTCOME_COMMITTED);
 }
 
+static void an_outcome_is_told_when_reads_show_it(void **state)
+{
+    struct script *s = *state;
+    struct ask *put = within(ask_put(s, "a", "one"), 100);
+
+    script_after(s, 100);
+    script_land(s);
+    script_report_quietly(s);
+    assert_int_equal(aff_core_outcome(s->core, put->op.result.stamp), AFF_OUTCOME_COMMITTED);
+    expect_stored(s, "a", "one");
+    script_pass(s);
+}
+
 static void an_unknown_write_that_turns_out_void_is_told_so_when_asked(void **state)
 {
     struct script *s = *state;
@@ -176,6 +189,7 @@ int main(void)
         LEADING(the_last_that_waits_for_a_key_leaves_nothing_behind),
         LEADING(a_read_that_waits_for_its_proof_is_not_applied),
         LEADING(a_write_that_was_handed_over_is_unknown_and_its_memory_is_kept_until_it_is_settled),
+        LEADING(an_outcome_is_told_when_reads_show_it),
         LEADING(an_unknown_write_that_turns_out_void_is_told_so_when_asked),
         LEADING(an_unknown_write_is_asked_of_its_successor),
         LEADING(an_unknown_write_keeps_its_id_until_it_is_settled),

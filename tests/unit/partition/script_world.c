@@ -376,27 +376,38 @@ static struct script_sent *oldest_unreported(struct script *s)
     return NULL;
 }
 
-void script_report_as(struct script *s, int status, int64_t offset)
+static void report(struct script *s, int status, int64_t offset)
 {
     struct script_sent *sent = oldest_unreported(s);
-    struct aff_report report = { .status = status, .offset = offset };
+    struct aff_report told = { .status = status, .offset = offset };
 
     assert_non_null(sent);
     sent->reported = true;
-    report.seq = sent->entry.stamp.seq;
+    told.seq = sent->entry.stamp.seq;
     if (offset >= 0 && offset < s->end)
-        report.time_ms = s->entries[offset].view.time_ms;
-    aff_core_report(s->core, &report);
+        told.time_ms = s->entries[offset].view.time_ms;
+    aff_core_report(s->core, &told);
+}
+
+void script_report_as(struct script *s, int status, int64_t offset)
+{
+    report(s, status, offset);
     script_pass(s);
 }
 
-void script_report(struct script *s)
+void script_report_quietly(struct script *s)
 {
     struct script_sent *sent = oldest_unreported(s);
 
     assert_non_null(sent);
     assert_true(sent->offset >= 0);
-    script_report_as(s, 0, sent->offset);
+    report(s, 0, sent->offset);
+}
+
+void script_report(struct script *s)
+{
+    script_report_quietly(s);
+    script_pass(s);
 }
 
 void script_ack(struct script *s)

@@ -161,6 +161,7 @@ int64_t script_land_again(struct script *s); /* a second copy of the one that la
 void script_drop(struct script *s);          /* the oldest record handed over never lands */
 void script_report(struct script *s);        /* the oldest that landed and was not reported is reported */
 void script_report_as(struct script *s, int status, int64_t offset); /* the oldest not reported is reported like this */
+void script_report_quietly(struct script *s);                        /* as script_report(), and the pass goes on */
 void script_ack(struct script *s);                                   /* lands and is reported */
 void script_ack_all(struct script *s);             /* all of them, and what the core appends thereupon */
 size_t script_handed_over(const struct script *s); /* how many have neither landed nor been dropped */
