@@ -121,17 +121,24 @@ static void posted(struct aff_kafka_call *call)
     pthread_mutex_lock(&s->synced.lock);
     struct aff_kafka_want want = s->synced.want;
     struct aff_kafka_answer *untaken = s->synced.untaken;
-    bool asked = s->synced.asked, closed = s->synced.closed;
-    s->synced.untaken = NULL;
-    s->synced.asked = false;
+    bool asked = s->synced.asked && !s->synced.closed;
+    if (asked) {
+        s->synced.untaken = NULL;
+        s->synced.asked = false;
+    }
     pthread_mutex_unlock(&s->synced.lock);
 
-    if (closed) {
-        aff_kafka_answer_release(untaken);
-        destroy(s);
-    } else if (asked) {
+    if (asked)
         aff_kafka_stream_ask(s, &want, untaken);
-    }
+}
+
+/* The loop's last word: nothing of the loop's touches the stream after it. */
+static void closed(struct aff_kafka_call *call)
+{
+    struct aff_kafka_stream *s = aff_container_of(call, struct aff_kafka_stream, closed);
+
+    aff_kafka_answer_release(s->synced.untaken);
+    destroy(s);
 }
 
 static void tell_user(struct aff_kafka_stream *s)
@@ -172,6 +179,7 @@ struct aff_kafka_stream *aff_kafka_stream_open(struct aff_kafka_reader *reader, 
     s->partition = (int32_t)partition;
     s->user = user;
     aff_kafka_call_init(&s->posted, posted);
+    aff_kafka_call_init(&s->closed, closed);
     aff_kafka_call_init(&s->came, came);
     pthread_mutex_init(&s->synced.lock, NULL);
     pthread_cond_init(&s->synced.quiet, NULL);
@@ -192,7 +200,7 @@ void aff_kafka_stream_close(struct aff_kafka_stream *s)
     s->synced.closed = true;
     pthread_mutex_unlock(&s->synced.lock);
     aff_kafka_answer_release(ready);
-    aff_kafka_bell_ring(&s->reader->bell, &s->posted);
+    aff_kafka_bell_ring(&s->reader->bell, &s->closed);
 }
 
 void aff_kafka_stream_read(struct aff_kafka_stream *s, int64_t from, size_t max_bytes, int mode, uint64_t ticket,

@@ -59,6 +59,7 @@ struct aff_kafka_stream {
     struct aff_kafka_stream_user *user;
 
     struct aff_kafka_call posted; /* the loop wants something */
+    struct aff_kafka_call closed; /* it wants nothing any more; a call of its own: a question may still be on its way */
     struct {
         pthread_mutex_t lock;
         pthread_cond_t quiet; /* `ringing` ended */

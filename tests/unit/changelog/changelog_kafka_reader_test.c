@@ -346,6 +346,19 @@ static void streams_are_closed_at_any_moment(void **state)
     }
 }
 
+/* The reader's thread takes up the question while the loop closes the stream: sanitizers tell who is too late. */
+static void a_stream_is_closed_while_its_question_is_taken_up(void **state)
+{
+    for (int round = 0; round < 2000; round++) {
+        struct asker *a = asker_open(*state, TOPIC, 0);
+
+        asker_ask(a, 0, 1000, 0, 0);
+        for (volatile int wait = 0; wait < round % 100 * 1000; wait++)
+            ;
+        asker_close(a);
+    }
+}
+
 /* ---- brokers and topics that do not behave ---- */
 
 static void set_brokers(struct reading *r, bool up)
@@ -501,6 +514,7 @@ int main(void)
         READING_TEST(streams_that_are_not_asked_hold_up_nobody),
         READING_TEST(answers_that_wait_for_their_loops_are_bounded),
         READING_TEST(streams_are_closed_at_any_moment),
+        READING_TEST(a_stream_is_closed_while_its_question_is_taken_up),
         READING_TEST(reads_wait_while_no_broker_answers),
         READING_TEST(reading_goes_on_when_the_leader_moves),
         READING_TEST(a_topic_that_is_forbidden_answers_eio_until_it_is_allowed),
