@@ -64,8 +64,9 @@ class History:
 
 
 class Worker:
-    def __init__(self, number, node, nodes, history, rng):
-        self.node, self.nodes, self.history, self.random = node, nodes, history, rng
+    def __init__(self, number, node, nodes, history, rng, repeats=True):
+        """`repeats`: ids are remembered for long enough, so that what is unknown may be settled by the same request again."""
+        self.node, self.nodes, self.history, self.random, self.repeats = node, nodes, history, rng, repeats
         self.name = f"{node.name}/{number}"
         self.connections = {}
         self.made = 0
@@ -154,7 +155,7 @@ class Worker:
     async def unheard(self, key, method, op, headers):
         """The connection ended without an answer: a repeat can tell, if it may be repeated."""
         self.history.counts["unheard"] += 1
-        if headers[:1] and headers[0][0] == "Idempotency-Key":
+        if self.may_repeat(headers):
             return self.answered(key, op, await self.settle_by_repeats(key, method, op, headers, time.monotonic() + SETTLE_S))
         self.history.add(key, op)
         return False
@@ -188,13 +189,16 @@ class Worker:
 
     # ---- unknown outcomes ----
 
+    def may_repeat(self, headers):
+        return self.repeats and any(name == "Idempotency-Key" for name, _ in headers)
+
     async def settle(self, key, method, op, headers, answer):
         """The answer that the write would have had, by either node; None when none tells."""
         request_id = answer.headers.get("affinity-request-id")
         if answer.headers.get("affinity-outcome") != "unknown" or not request_id:
             raise Anomaly(f"{self.name}: {answer}")
         until = time.monotonic() + SETTLE_S
-        if headers and headers[0][0] == "Idempotency-Key" and self.random.random() < 0.5:
+        if self.may_repeat(headers) and self.random.random() < 0.5:
             return await self.settle_by_repeats(key, method, op, headers, until)
         return await self.settle_by_outcome(request_id, until)
 
@@ -306,10 +310,12 @@ class Faults:
         await asyncio.to_thread(self.kafka.restart, 1)
 
 
-async def load(nodes, seconds, rng, kafka=None):
-    """With `kafka` every fault."""
+async def load(nodes, seconds, rng, kafka=None, repeats=True):
+    """With `kafka` every fault. `repeats`: as a Worker has it."""
     history = History()
-    workers = [Worker(i, node, nodes, history, random.Random(rng.random())) for node in nodes for i in range(WORKERS)]
+    workers = [
+        Worker(i, node, nodes, history, random.Random(rng.random()), repeats) for node in nodes for i in range(WORKERS)
+    ]
     running = [asyncio.ensure_future(worker.run()) for worker in workers]
     faults = asyncio.ensure_future(Faults(nodes, history, rng, kafka).run(time.monotonic() + seconds))
     broken = asyncio.gather(*running)
