@@ -46,8 +46,6 @@ uint32_t aff_json_member(const struct aff_json_tree *tree, uint32_t node, aff_by
 /* A string's bytes (UTF-8) without quotes and escapes into `room`, which has the length of its text. False: a lone surrogate, which no
  * UTF-8 can be. */
 bool aff_json_string(const struct aff_json_tree *tree, uint32_t node, char *room, size_t *ret_len);
-/* Appends the text as a JSON string, quotes included. It must be UTF-8. False: no memory. */
-bool aff_json_quote(struct aff_buf *out, aff_bytes text);
 /* RFC 6901. AFF_JSON_NONE: the pointer is well formed and names nothing; *ret_malformed says that it is not. */
 uint32_t aff_json_point(const struct aff_json_tree *tree, aff_bytes pointer, bool *ret_malformed);
 
