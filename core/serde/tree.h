@@ -11,7 +11,15 @@
 
 #include "serde/json.h"
 
-enum aff_json_type { AFF_JSON_NULL, AFF_JSON_FALSE, AFF_JSON_TRUE, AFF_JSON_NUMBER, AFF_JSON_STRING, AFF_JSON_ARRAY, AFF_JSON_OBJECT };
+enum aff_json_type {
+    AFF_JSON_NULL,
+    AFF_JSON_FALSE,
+    AFF_JSON_TRUE,
+    AFF_JSON_NUMBER,
+    AFF_JSON_STRING,
+    AFF_JSON_ARRAY,
+    AFF_JSON_OBJECT
+};
 
 struct aff_json_node {
     uint32_t begin, end;         /* the value's bytes in the text, quotes and brackets included, no space around */
@@ -29,11 +37,15 @@ struct aff_json_tree {
     uint32_t count, capacity;
 };
 
-void aff_json_tree_init(struct aff_json_tree *tree); /* may be parsed into again and again: keeps its memory */
+/* A tree may be parsed into again and again: it keeps its memory, up to 20 times the longest text. */
+void aff_json_tree_init(struct aff_json_tree *tree);
 void aff_json_tree_fini(struct aff_json_tree *tree);
-/* Checks the text as aff_json_check() does, and takes it apart. The tree has views of it. AFF_EJSON with `ret_error`; AFF_ENOMEM;
- * AFF_ETOOLARGE: the text is longer than 4 GiB. */
-int aff_json_tree_parse(struct aff_json_tree *tree, aff_bytes text, size_t max_depth, struct aff_json_error *ret_error);
+/*
+ * Checks the text as aff_json_check() does, and takes it apart, in time linear in its length. The tree has views of it. AFF_EJSON
+ * with `ret_error` (may be NULL); AFF_ENOMEM; AFF_ETOOLARGE: the text is longer than 4 GiB. After a failure the tree has no nodes.
+ */
+int aff_json_tree_parse(struct aff_json_tree *tree, aff_bytes text, unsigned max_depth,
+                        struct aff_json_error *ret_error);
 
 static inline aff_bytes aff_json_text(const struct aff_json_tree *tree, uint32_t node)
 {
@@ -41,12 +53,32 @@ static inline aff_bytes aff_json_text(const struct aff_json_tree *tree, uint32_t
     return aff_bytes_of((const char *)tree->text.data + n->begin, n->end - n->begin);
 }
 
-/* The member of an object with this name (unescaped bytes); with a name twice the last one. AFF_JSON_NONE: no object, no such member. */
+/* A member's name as it stands in the text, with its quotes; empty for the whole value and for what is in an array. */
+static inline aff_bytes aff_json_key(const struct aff_json_tree *tree, uint32_t node)
+{
+    const struct aff_json_node *n = &tree->nodes[node];
+    return aff_bytes_of((const char *)tree->text.data + n->key_begin, n->key_end - n->key_begin);
+}
+
+/*
+ * The member of an object with this name (unescaped bytes); with a name twice the last one. AFF_JSON_NONE: no object, no such member.
+ * Looks at every member: time linear in the object's names.
+ */
 uint32_t aff_json_member(const struct aff_json_tree *tree, uint32_t node, aff_bytes name);
-/* A string's bytes (UTF-8) without quotes and escapes into `room`, which has the length of its text. False: a lone surrogate, which no
- * UTF-8 can be. */
-bool aff_json_string(const struct aff_json_tree *tree, uint32_t node, char *room, size_t *ret_len);
 /* RFC 6901. AFF_JSON_NONE: the pointer is well formed and names nothing; *ret_malformed says that it is not. */
 uint32_t aff_json_point(const struct aff_json_tree *tree, aff_bytes pointer, bool *ret_malformed);
+
+/* ---- strings ---- */
+
+/*
+ * A string's bytes (UTF-8) without quotes and escapes into `room`, which has the length of its text. False: the string has a lone
+ * surrogate, which no UTF-8 can be; it then stands in `room` in three bytes as if it were a character (so that equal strings have
+ * equal bytes all the same).
+ */
+bool aff_json_string(const struct aff_json_tree *tree, uint32_t node, char *room, size_t *ret_len);
+/* The same for the text of a string or of a name, with its quotes. */
+bool aff_json_unquote(aff_bytes quoted, char *room, size_t *ret_len);
+/* Is the text of a name or string (with its quotes) another spelling of these bytes? */
+bool aff_json_spells(aff_bytes quoted, aff_bytes name);
 
 #endif
