@@ -121,7 +121,9 @@ void aff_port_call(struct aff_port *port, const struct aff_space *space, struct 
     struct aff_loop *there;
 
     assert(aff_loop_here(port->loop));
-    call->partition = aff_partition_of(call->op.key, space->partitions);
+    if (call->op.key.data)
+        call->partition = aff_partition_of(call->op.key, space->partitions);
+    assert(call->partition < space->partitions);
     call->port = port;
     call->part = part_of(space, call->partition);
     call->owned = NULL;

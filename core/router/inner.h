@@ -1,5 +1,5 @@
 /*
- * inner.h - the insides of the router, shared by router.c and call.c alone.
+ * inner.h - the insides of the router, shared by router.c, call.c and scan.c alone.
  */
 #ifndef AFF_ROUTER_INNER_H
 #define AFF_ROUTER_INNER_H
@@ -28,6 +28,7 @@ struct aff_port {
     struct aff_loop *loop;
     struct aff_store_reader **readers; /* one per partition of every space */
     struct aff_store_reader *open;     /* the one that holds a snapshot now */
+    unsigned char *scratch;            /* where a scan reads a chunk before it is kept; NULL until the first */
 };
 
 #endif

@@ -100,6 +100,7 @@ struct aff_port *aff_port_free(struct aff_port *port)
     for (size_t i = 0; i < port->router->reader_count; i++)
         aff_store_reader_free(port->readers[i]);
     free(port->readers);
+    free(port->scratch);
     free(port);
     return NULL;
 }

@@ -70,7 +70,7 @@ void aff_port_done(struct aff_port *port);
  */
 struct aff_call {
     struct aff_op op;
-    uint32_t partition; /* set by the router; for AFF_OP_BARRIER op.key names it, too */
+    uint32_t partition; /* set by the router; for AFF_OP_BARRIER op.key names it, or the caller sets it and op.key.data is NULL */
     uint32_t identity8; /* set with the answer */
     void (*answered)(struct aff_call *call);
     void (*released)(struct aff_call *call);

@@ -5,7 +5,7 @@
  *   marker.c   who has the folder, how it was left    expiry.c  the index of expiry times
  *   space.c    disk space ahead of use                tables.c  meta values and side tables
  *   item.c     the bytes of a stored value            tally.c   digests of all values
- *   reader.c   snapshots for other loops
+ *   reader.c   snapshots for other loops              scan.c    steps over the keys in such a snapshot
  */
 #ifndef AFF_STORE_INNER_H
 #define AFF_STORE_INNER_H
@@ -24,6 +24,13 @@ enum aff_db {
     AFF_DB_META,   /* name -> bytes */
     AFF_DB_TABLES,
     AFF_DBS = AFF_DB_TABLES + AFF_TABLES
+};
+
+struct aff_store_reader {
+    struct aff_store *store;
+    MDB_txn *txn;
+    MDB_cursor *cursor; /* over the values, of its steps; NULL until the first */
+    bool holds;         /* a snapshot */
 };
 
 struct aff_store {
@@ -104,6 +111,9 @@ int aff_store_seek(MDB_cursor *at, aff_bytes after, MDB_val *k, MDB_val *v);
 int aff_tally_change(struct aff_store *store, aff_bytes key, const struct aff_item *item);
 void aff_tally_ended(struct aff_store *store, bool committed);
 void aff_tally_wiped(struct aff_store *store);
+
+/* reader.c: takes a snapshot unless there is one. */
+int aff_store_reader_hold(struct aff_store_reader *reader);
 
 /* Begins the writer's transaction unless it is open. */
 int aff_store_begin(struct aff_store *store);

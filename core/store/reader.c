@@ -2,8 +2,8 @@
  * reader.c - snapshots of committed values for the loops that read while the writer works.
  *
  * A reader keeps its transaction and its slot in LMDB's table for good and takes a snapshot (mdb_txn_renew) with the
- * first get of a pass; aff_store_reader_done() lets go of it. Neither takes a lock. Each reader on the thread of its
- * loop.
+ * first get of a pass; aff_store_reader_done() lets go of it. Neither takes a lock. Steps over the keys are in scan.c.
+ * Each reader on the thread of its loop.
  */
 #include "base/alloc.h"
 #include "store/inner.h"
@@ -11,12 +11,6 @@
 
 #include <assert.h>
 #include <stdlib.h>
-
-struct aff_store_reader {
-    struct aff_store *store;
-    MDB_txn *txn;
-    bool holds; /* a snapshot */
-};
 
 int aff_store_reader_new(struct aff_store *store, struct aff_store_reader **ret_reader, aff_error *err)
 {
@@ -48,13 +42,15 @@ struct aff_store_reader *aff_store_reader_free(struct aff_store_reader *reader)
     if (!reader)
         return NULL;
     aff_store_reader_done(reader);
+    if (reader->cursor)
+        mdb_cursor_close(reader->cursor);
     mdb_txn_abort(reader->txn);
     atomic_fetch_sub(&reader->store->readers, 1);
     free(reader);
     return NULL;
 }
 
-static int hold(struct aff_store_reader *reader)
+int aff_store_reader_hold(struct aff_store_reader *reader)
 {
     if (reader->holds)
         return 0;
@@ -70,7 +66,7 @@ int aff_store_reader_get(struct aff_store_reader *reader, aff_bytes key, struct 
 {
     if (!aff_store_key_fits(key))
         return AFF_EINVAL;
-    int code = hold(reader);
+    int code = aff_store_reader_hold(reader);
     if (code)
         return code;
     MDB_val k = aff_to_val(key), v;

@@ -164,4 +164,34 @@ struct aff_store_reader *aff_store_reader_free(struct aff_store_reader *reader);
 int aff_store_reader_get(struct aff_store_reader *reader, aff_bytes key, struct aff_item *ret_item);
 void aff_store_reader_done(struct aff_store_reader *reader);
 
+/* ---- steps over the keys, by a reader that holds no snapshot (scan.c) ---- */
+
+struct aff_store_step {
+    aff_bytes from;  /* the place, of any length; data NULL: before the first key, in reverse behind the last */
+    aff_bytes until; /* exclusive, in reverse inclusive; data NULL: no bound */
+    bool inclusive;  /* the key at `from`, too */
+    bool reverse;    /* from `from` towards the first key */
+    bool keys_only;  /* items come without their values */
+};
+
+/* What the copy of an entry takes besides its key and its stored bytes (item.h). */
+#define AFF_STORE_STEP_HEAD 8
+
+/*
+ * Copies entries from the place on, as they are in one snapshot, and drops it: while all of them together are at most `budget`
+ * bytes. When the first alone has more its key is copied without the item. `to` has room for budget + AFF_STORE_STEP_HEAD +
+ * AFF_KEY_MAX bytes. 1: stopped for want of room; 0: those were the last; or an error, and then nothing was copied.
+ */
+int aff_store_reader_step(struct aff_store_reader *reader, const struct aff_store_step *step, void *to, size_t budget,
+                          size_t *ret_len);
+
+struct aff_store_entry {
+    aff_bytes key;
+    struct aff_item item; /* when it is whole */
+    bool whole;
+};
+/* The key alone of the entry that was copied to `at`, and how many bytes lie between it and the next one. */
+aff_bytes aff_store_entry_key(const void *at, size_t *ret_size);
+void aff_store_entry_read(const void *at, struct aff_store_entry *ret_entry); /* views of what lies at `at` */
+
 #endif

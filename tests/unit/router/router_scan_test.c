@@ -1,0 +1,760 @@
+/*
+ * router_scan_test.c - scans: the merge of real partitions on two loops, which this test drives on its own thread, pass by pass, so
+ * that everything that stands between two calls of a scan is chosen here.
+ */
+#include "coordinator/coordinator.h"
+#include "router/build.h"
+#include "router/scan.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { LOOPS = 2, KEYS = 2500, BATCH = 200, SCANS = 8, PATIENCE = 5 };
+
+/* LMDB is not built with ThreadSanitizer: what it does with its own locks is not seen. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "called_from_lib:liblmdb.so\n";
+}
+
+/* What the keyspace has under a key. A value is "<version>:" and as many bytes as `size` says. */
+struct record {
+    char key[AFF_KEY_MAX + 1];
+    size_t key_len;
+    bool there;
+    unsigned version;
+    size_t size;
+};
+
+struct fixture {
+    struct aff_loop *loops[LOOPS];
+    struct aff_partition_group *groups[LOOPS];
+    struct aff_partition **parts;
+    uint32_t count;
+    struct aff_port *port; /* of loop 0 */
+    struct aff_changelog *log;
+    struct aff_coordinator *coordinator;
+    struct aff_coordinator_ops ops; /* of the coordinator, but for its lease */
+    struct aff_router *router;
+    const struct aff_space *space;
+    char folder[64];
+    struct record *records; /* KEYS, sorted */
+    uint64_t seed;
+    char *value;
+};
+
+enum { VALUE_MAX = 1 << 20 };
+
+static bool leased; /* what the coordinator says */
+
+static int64_t lease_until(struct aff_coordinator *c)
+{
+    (void)c;
+    return leased ? INT64_MAX : 0;
+}
+
+static uint64_t below(struct fixture *f, uint64_t limit)
+{
+    f->seed = f->seed * 6364136223846793005 + 1442695040888963407;
+    return (f->seed >> 33) % limit;
+}
+
+static void pass(struct fixture *f)
+{
+    for (unsigned i = 0; i < LOOPS; i++)
+        aff_loop_pass(f->loops[i], 0);
+}
+
+/* ---- fixture ---- */
+
+static void make_part(struct fixture *f, uint32_t i)
+{
+    char folder[96];
+    struct aff_partition_opts opts = {
+        .core = { .keyspace = "accounts", .index = i, .partitions = f->count, .compaction_lag_ms = 3600000,
+                  .tombstone_retention_ms = 604800000 },
+        .topic = "test.accounts",
+        .group = f->groups[i % LOOPS],
+        .changelog = f->log,
+        .coordinator = f->coordinator,
+        .store = { .folder = folder, .map_bytes = 256 << 20, .readers = LOOPS, .boot_id = "b" },
+    };
+    aff_error err = { 0 };
+
+    snprintf(folder, sizeof folder, "%s/%u", f->folder, (unsigned)i);
+    if (aff_partition_new(&opts, &f->parts[i], &err) != 0)
+        fail_msg("partition %u did not open: %s", (unsigned)i, err.text);
+}
+
+static void make_loops(struct fixture *f)
+{
+    aff_error err = { 0 };
+
+    for (unsigned i = 0; i < LOOPS; i++) {
+        struct aff_loop_opts opts = { .name = "test", .index = i, .clock = aff_clock_system() };
+
+        assert_int_equal(aff_loop_new(&opts, &f->loops[i], &err), 0);
+        f->groups[i] = aff_partition_group_new(f->loops[i]);
+    }
+}
+
+static struct fixture *fixture_new(uint32_t partitions)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    struct aff_changelog_memory_opts log = { .clock = aff_clock_system() };
+    struct aff_topic topic = { "test.accounts", partitions, 3600000, 604800000, true };
+    struct aff_coordinator_embedded_opts coordinator = { .exclusive = true };
+    struct aff_space settings = { .name = "accounts", .partitions = partitions, .max_value = 2 << 20 };
+    aff_error err = { 0 };
+
+    leased = true;
+    f->count = partitions;
+    f->seed = partitions;
+    snprintf(f->folder, sizeof f->folder, "/tmp/scan-test-XXXXXX");
+    assert_non_null(mkdtemp(f->folder));
+    assert_int_equal(aff_changelog_memory_new(&log, &f->log, &err), 0);
+    assert_int_equal(f->log->ops->topic(f->log, &topic, &err), 0);
+    f->coordinator = aff_coordinator_embedded_new(&coordinator);
+    f->ops = *f->coordinator->ops;
+    f->ops.lease_until = lease_until;
+    f->coordinator->ops = &f->ops;
+    f->router = aff_router_new();
+    make_loops(f);
+    f->parts = calloc(partitions, sizeof(struct aff_partition *));
+    for (uint32_t i = 0; i < partitions; i++)
+        make_part(f, i);
+    aff_router_add(f->router, &settings, f->parts);
+    assert_int_equal(aff_port_new(f->router, f->loops[0], &f->port, &err), 0);
+    f->space = aff_router_space(f->router, aff_str("accounts"));
+    for (uint32_t i = 0; i < partitions; i++)
+        aff_partition_start(f->parts[i]);
+    for (uint32_t i = 0; i < partitions; i++)
+        while (!atomic_load(&aff_partition_shared(f->parts[i])->serves))
+            pass(f);
+    f->records = calloc(KEYS, sizeof *f->records);
+    f->value = malloc(VALUE_MAX + 16);
+    memset(f->value, 'v', VALUE_MAX + 16);
+    return f;
+}
+
+static void fixture_free(struct fixture *f)
+{
+    char command[128];
+
+    for (uint32_t i = 0; i < f->count; i++)
+        aff_partition_stop(f->parts[i]);
+    pass(f);
+    aff_port_free(f->port);
+    for (uint32_t i = 0; i < f->count; i++)
+        aff_partition_free(f->parts[i]);
+    for (unsigned i = 0; i < LOOPS; i++)
+        aff_partition_group_free(f->groups[i]);
+    f->log->ops->free(f->log);
+    for (unsigned i = 0; i < LOOPS; i++)
+        aff_loop_free(f->loops[i]);
+    f->coordinator->ops->free(f->coordinator);
+    aff_router_free(f->router);
+    snprintf(command, sizeof command, "rm -rf %s", f->folder);
+    assert_int_equal(system(command), 0);
+    free(f->parts);
+    free(f->records);
+    free(f->value);
+    free(f);
+}
+
+/* ---- writes ---- */
+
+struct request {
+    struct aff_call call;
+    bool answered, released;
+    char *value;
+};
+
+static void on_answered(struct aff_call *call)
+{
+    aff_container_of(call, struct request, call)->answered = true;
+}
+
+static void on_released(struct aff_call *call)
+{
+    aff_container_of(call, struct request, call)->released = true;
+}
+
+static aff_bytes key_of(const struct record *r)
+{
+    return aff_bytes_of(r->key, r->key_len);
+}
+
+/* The bytes that a record's value has; valid until the next call. */
+static aff_bytes value_of(struct fixture *f, const struct record *r)
+{
+    int n = snprintf(f->value, 16, "%u:", r->version);
+
+    f->value[n] = 'v';
+    return aff_bytes_of(f->value, (size_t)n + r->size);
+}
+
+static void send_write(struct fixture *f, struct request *q, struct record *r, bool there)
+{
+    memset(q, 0, sizeof *q);
+    aff_op_init(&q->call.op, there ? AFF_OP_PUT : AFF_OP_DELETE);
+    r->there = there;
+    r->version++;
+    q->call.op.key = key_of(r);
+    if (there) {
+        aff_bytes value = value_of(f, r);
+
+        q->value = malloc(value.len);
+        q->call.op.value = aff_bytes_of(memcpy(q->value, value.data, value.len), value.len);
+    }
+    q->call.op.content_type = aff_str("text/plain");
+    q->call.answered = on_answered;
+    q->call.released = on_released;
+    aff_port_call(f->port, f->space, &q->call);
+}
+
+static void finish_write(struct fixture *f, struct request *q)
+{
+    while (!q->released)
+        pass(f);
+    assert_true(q->answered);
+    assert_true(q->call.op.result.code == 0 || q->call.op.result.code == AFF_ENOTFOUND);
+    free(q->value);
+    q->value = NULL;
+}
+
+static void write_one(struct fixture *f, struct record *r, bool there)
+{
+    struct request q;
+
+    send_write(f, &q, r, there);
+    finish_write(f, &q);
+}
+
+static int compare_records(const void *a, const void *b)
+{
+    return aff_bytes_compare(key_of(a), key_of(b));
+}
+
+/* Keys of all lengths; half of them have a long beginning in common. */
+static void make_key(struct fixture *f, struct record *r, unsigned i)
+{
+    char name[16];
+    int n = snprintf(name, sizeof name, "%u", i);
+
+    r->key_len = i % 50 == 0 ? AFF_KEY_MAX : i % 2 ? 20 + (size_t)below(f, 20) : (size_t)n + 1;
+    memset(r->key, i % 2 ? 'p' : (int)(1 + below(f, 255)), r->key_len);
+    memcpy(r->key + r->key_len - n, name, (size_t)n);
+}
+
+static void fill(struct fixture *f, size_t size_max)
+{
+    static struct request batch[BATCH];
+
+    for (unsigned i = 0; i < KEYS; i++)
+        make_key(f, &f->records[i], i);
+    qsort(f->records, KEYS, sizeof *f->records, compare_records);
+    for (unsigned i = 0; i < KEYS; i += BATCH) {
+        unsigned n = KEYS - i < BATCH ? KEYS - i : BATCH;
+
+        for (unsigned j = 0; j < n; j++) {
+            f->records[i + j].size = below(f, 40) ? below(f, 200) : below(f, size_max);
+            send_write(f, &batch[j], &f->records[i + j], true);
+        }
+        for (unsigned j = 0; j < n; j++)
+            finish_write(f, &batch[j]);
+    }
+}
+
+/* ---- scans ---- */
+
+struct walk {
+    struct fixture *f;
+    struct aff_scan *scan;
+    struct aff_scan_opts opts;
+    unsigned ready;     /* how often it came */
+    unsigned waits;     /* AFF_EAGAIN */
+    uint32_t partition; /* of a failure */
+    int at;             /* the record that was told last, or where it begins */
+};
+
+static void on_ready(void *self)
+{
+    ((struct walk *)self)->ready++;
+}
+
+static void walk_begin(struct walk *w, struct fixture *f, struct aff_scan_opts opts)
+{
+    *w = (struct walk){ .f = f, .opts = opts };
+    w->opts.port = f->port;
+    w->opts.space = f->space;
+    w->opts.ready = on_ready;
+    w->opts.self = w;
+    w->at = opts.reverse ? KEYS : -1;
+    w->scan = aff_scan_new(&w->opts);
+}
+
+/* The next entry, whatever must be waited for. */
+static int walk_next(struct walk *w, struct aff_scan_entry *e)
+{
+    for (;;) {
+        unsigned before = w->ready;
+        int code = aff_scan_next(w->scan, e, &w->partition);
+
+        if (code != AFF_EAGAIN)
+            return code;
+        assert_int_equal(w->ready, before); /* not inside the call */
+        w->waits++;
+        while (w->ready == before)
+            pass(w->f);
+    }
+}
+
+static bool in_range(const struct walk *w, const struct record *r)
+{
+    aff_bytes key = key_of(r), start = w->opts.range.start, end = w->opts.range.end, after = w->opts.after;
+
+    return (!start.data || aff_bytes_compare(key, start) >= 0) && (!end.data || aff_bytes_compare(key, end) < 0) &&
+           (!after.data || (w->opts.reverse ? aff_bytes_compare(key, after) < 0 : aff_bytes_compare(key, after) > 0));
+}
+
+static int wanted_after(const struct walk *w, int at)
+{
+    for (at += w->opts.reverse ? -1 : 1; at >= 0 && at < KEYS; at += w->opts.reverse ? -1 : 1)
+        if (w->f->records[at].there && in_range(w, &w->f->records[at]))
+            return at;
+    return -1;
+}
+
+static void expect_entry(struct walk *w, const struct record *r, const struct aff_scan_entry *e)
+{
+    struct fixture *f = w->f;
+    uint32_t partition = aff_partition_of(key_of(r), f->count);
+
+    if (!aff_bytes_equal(e->key, key_of(r)))
+        fail_msg("\"%.*s\" was told in place of \"%.*s\"", (int)e->key.len, (const char *)e->key.data, (int)r->key_len,
+                 r->key);
+    assert_int_equal(e->partition, partition);
+    assert_int_equal(e->identity8, atomic_load(&aff_partition_shared(f->parts[partition])->identity8));
+    assert_true(aff_bytes_equal(e->item.content_type, aff_str("text/plain")));
+    if (w->opts.keys_only)
+        assert_int_equal(e->item.value.len, 0);
+    else if (!aff_bytes_equal(e->item.value, value_of(f, r)))
+        fail_msg("\"%.*s\" came with another value, of %zu bytes", (int)r->key_len, r->key, e->item.value.len);
+}
+
+/* What is left of a scan is what the records say, while nothing changes. Returns how many. */
+static unsigned expect_rest(struct walk *w)
+{
+    struct aff_scan_entry e;
+    unsigned n = 0;
+    int code;
+
+    while ((code = walk_next(w, &e)) == 1) {
+        w->at = wanted_after(w, w->at);
+        if (w->at < 0)
+            fail_msg("\"%.*s\" was told and should not", (int)e.key.len, (const char *)e.key.data);
+        expect_entry(w, &w->f->records[w->at], &e);
+        n++;
+    }
+    assert_int_equal(code, 0);
+    assert_int_equal(aff_scan_next(w->scan, &e, NULL), 0); /* an end stays */
+    if (wanted_after(w, w->at) >= 0)
+        fail_msg("the end came before \"%s\"", w->f->records[wanted_after(w, w->at)].key);
+    return n;
+}
+
+static unsigned expect_scan(struct fixture *f, struct aff_scan_opts opts)
+{
+    struct walk w;
+    unsigned n;
+
+    walk_begin(&w, f, opts);
+    n = expect_rest(&w);
+    assert_null(aff_scan_free(w.scan));
+    return n;
+}
+
+/* ---- the merge ---- */
+
+static aff_bytes some_key(struct fixture *f)
+{
+    return below(f, 4) ? key_of(&f->records[below(f, KEYS)]) : aff_bytes_of(NULL, 0);
+}
+
+static void expect_all_kinds(struct fixture *f)
+{
+    unsigned char room[AFF_KEY_MAX];
+    struct aff_range all = { .start.data = NULL };
+
+    assert_int_equal(expect_scan(f, (struct aff_scan_opts){ .keys_only = false }), KEYS);
+    assert_int_equal(expect_scan(f, (struct aff_scan_opts){ .reverse = true }), KEYS);
+    assert_int_equal(expect_scan(f, (struct aff_scan_opts){ .keys_only = true }), KEYS);
+    assert_int_equal(expect_scan(f, (struct aff_scan_opts){ .local = true, .reverse = true }), KEYS);
+    assert_true(expect_scan(f, (struct aff_scan_opts){ .range = aff_range_of_prefix(all, aff_str("pp"), room) }) > KEYS / 3);
+    assert_int_equal(expect_scan(f, (struct aff_scan_opts){ .range = { aff_str("b"), aff_str("a") } }), 0);
+    for (int i = 0; i < 30; i++)
+        expect_scan(f, (struct aff_scan_opts){ .range = { some_key(f), some_key(f) },
+                                               .after = below(f, 2) ? some_key(f) : aff_bytes_of(NULL, 0),
+                                               .reverse = below(f, 2),
+                                               .keys_only = below(f, 2) });
+}
+
+static void scans_tell_all_keys_in_order(void **state)
+{
+    static const uint32_t counts[] = { 1, 2, 7 };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        struct fixture *f = fixture_new(counts[i]);
+
+        fill(f, 100000);
+        expect_all_kinds(f);
+        fixture_free(f);
+    }
+}
+
+/* The share of each is a few bytes, and one call reads a part of them only. */
+static void many_partitions_are_merged_as_few(void **state)
+{
+    struct fixture *f = fixture_new(270);
+    struct walk w;
+
+    (void)state;
+    fill(f, 5000);
+    expect_all_kinds(f);
+    walk_begin(&w, f, (struct aff_scan_opts){ .keys_only = false });
+    expect_rest(&w);
+    assert_true(w.waits > 0);
+    aff_scan_free(w.scan);
+    leased = false;
+    assert_int_equal(expect_scan(f, (struct aff_scan_opts){ .keys_only = false }), KEYS);
+    fixture_free(f);
+}
+
+static void a_mebibyte_and_nothing_are_values(void **state)
+{
+    struct fixture *f = fixture_new(3);
+
+    (void)state;
+    fill(f, 10);
+    for (int i = 0; i < 6; i++) {
+        struct record *r = &f->records[i * 7];
+
+        r->size = i % 2 ? VALUE_MAX : 0;
+        write_one(f, r, true);
+    }
+    expect_scan(f, (struct aff_scan_opts){ .keys_only = false });
+    expect_scan(f, (struct aff_scan_opts){ .reverse = true, .keys_only = true });
+    fixture_free(f);
+}
+
+static void an_empty_keyspace_has_nothing_to_tell(void **state)
+{
+    struct fixture *f = fixture_new(2);
+
+    (void)state;
+    assert_int_equal(expect_scan(f, (struct aff_scan_opts){ .keys_only = false }), 0);
+    assert_int_equal(expect_scan(f, (struct aff_scan_opts){ .reverse = true }), 0);
+    fixture_free(f);
+}
+
+/* ---- writes go on ---- */
+
+/* Records of every third key change while a scan runs: the others are told as they are, and these as they were at some time of it. */
+static void expect_moving(struct fixture *f, struct walk *w, const unsigned *version_before)
+{
+    struct aff_scan_entry e;
+    int code, at = w->at, way = w->opts.reverse ? -1 : 1;
+
+    while ((code = walk_next(w, &e)) == 1) {
+        for (at += way; !aff_bytes_equal(key_of(&f->records[at]), e.key); at += way) {
+            assert_in_range(at, 0, KEYS - 1); /* else it is out of order */
+            if (at % 3)
+                fail_msg("\"%s\" was left out", f->records[at].key);
+        }
+        if (at % 3)
+            expect_entry(w, &f->records[at], &e);
+        else
+            assert_in_range(strtoul((const char *)e.item.value.data, NULL, 10), version_before[at], f->records[at].version);
+        if (below(f, 4) == 0) {
+            struct record *r = &f->records[below(f, KEYS / 3) * 3];
+
+            write_one(f, r, below(f, 3) > 0);
+        }
+    }
+    assert_int_equal(code, 0);
+    for (at += way; at >= 0 && at < KEYS; at += way)
+        assert_int_equal(at % 3, 0);
+}
+
+static void what_changes_meanwhile_is_told_as_it_was_at_some_time(void **state)
+{
+    struct fixture *f = fixture_new(5);
+    static unsigned before[KEYS];
+
+    (void)state;
+    fill(f, 90000);
+    for (int i = 0; i < 4; i++) {
+        struct walk w;
+
+        for (int j = 0; j < KEYS; j++)
+            before[j] = f->records[j].version;
+        leased = i / 2;
+        walk_begin(&w, f, (struct aff_scan_opts){ .reverse = i % 2 });
+        expect_moving(f, &w, before);
+        aff_scan_free(w.scan);
+    }
+    fixture_free(f);
+}
+
+static void scans_of_one_port_do_not_disturb_each_other(void **state)
+{
+    struct fixture *f = fixture_new(4);
+    struct walk w[SCANS];
+    unsigned left = SCANS;
+
+    (void)state;
+    fill(f, 80000);
+    for (unsigned i = 0; i < SCANS; i++)
+        walk_begin(&w[i], f, (struct aff_scan_opts){ .reverse = i % 2, .keys_only = i % 3 == 0 });
+    while (left > 0) {
+        struct walk *one = &w[below(f, SCANS)];
+        struct aff_scan_entry e;
+        int code = one->scan ? walk_next(one, &e) : -1;
+
+        if (code == 1) {
+            one->at = wanted_after(one, one->at);
+            expect_entry(one, &f->records[one->at], &e);
+        } else if (code == 0) {
+            assert_int_equal(wanted_after(one, one->at), -1);
+            one->scan = aff_scan_free(one->scan);
+            left--;
+        }
+        leased = below(f, 100) > 0;
+    }
+    fixture_free(f);
+}
+
+static uint64_t files_size(const struct fixture *f)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < f->count; i++) {
+        char path[128];
+        struct stat st;
+
+        snprintf(path, sizeof path, "%s/%u/data.mdb", f->folder, (unsigned)i);
+        assert_int_equal(stat(path, &st), 0);
+        sum += (uint64_t)st.st_size;
+    }
+    return sum;
+}
+
+static void overwrite(struct fixture *f, int rounds)
+{
+    static struct request batch[BATCH];
+
+    for (int i = 0; i < rounds; i++) {
+        for (unsigned j = 0; j < BATCH; j++)
+            send_write(f, &batch[j], &f->records[(i * BATCH + (int)j) % KEYS], true);
+        for (unsigned j = 0; j < BATCH; j++)
+            finish_write(f, &batch[j]);
+    }
+}
+
+static void a_scan_that_stands_still_pins_nothing(void **state)
+{
+    struct fixture *f = fixture_new(2);
+    struct walk w;
+    struct aff_scan_entry e;
+    uint64_t before;
+
+    (void)state;
+    fill(f, 1000);
+    overwrite(f, 60);
+    walk_begin(&w, f, (struct aff_scan_opts){ .keys_only = false });
+    assert_int_equal(walk_next(&w, &e), 1);
+    before = files_size(f);
+    overwrite(f, 120);
+    assert_int_equal(files_size(f), before);
+    assert_int_equal(walk_next(&w, &e), 1);
+    aff_scan_free(w.scan);
+    fixture_free(f);
+}
+
+/* ---- proofs ---- */
+
+static void without_a_lease_each_partition_is_proven(void **state)
+{
+    struct fixture *f = fixture_new(4);
+    struct walk w;
+
+    (void)state;
+    fill(f, 90000);
+    leased = false;
+    walk_begin(&w, f, (struct aff_scan_opts){ .patience_ns = PATIENCE * AFF_NS_PER_S });
+    assert_int_equal(expect_rest(&w), KEYS);
+    assert_true(w.waits > 0);
+    aff_scan_free(w.scan);
+    assert_int_equal(expect_scan(f, (struct aff_scan_opts){ .local = true }), KEYS);
+    walk_begin(&w, f, (struct aff_scan_opts){ .local = true });
+    expect_rest(&w);
+    assert_int_equal(w.waits, 0);
+    aff_scan_free(w.scan);
+    fixture_free(f);
+}
+
+static void a_partition_without_a_master_ends_a_scan_in_its_middle(void **state)
+{
+    struct fixture *f = fixture_new(3);
+    struct walk w;
+    struct aff_scan_entry e;
+    unsigned n = 0;
+    int code;
+
+    (void)state;
+    fill(f, 10000);
+    for (int i = 0; i < 2; i++) {
+        leased = i == 0;
+        walk_begin(&w, f, (struct aff_scan_opts){ .keys_only = false });
+        assert_int_equal(walk_next(&w, &e), 1);
+        atomic_store(&aff_partition_shared(f->parts[1])->serves, false);
+        for (n = 1; (code = walk_next(&w, &e)) == 1; n++)
+            ;
+        assert_int_equal(code, AFF_ENOMASTER);
+        assert_int_equal(w.partition, 1);
+        assert_in_range(n, 2, KEYS - 1);
+        assert_int_equal(aff_scan_next(w.scan, &e, NULL), AFF_ENOMASTER); /* a failure stays */
+        aff_scan_free(w.scan);
+        assert_int_equal(expect_scan(f, (struct aff_scan_opts){ .local = true }), KEYS);
+        atomic_store(&aff_partition_shared(f->parts[1])->serves, true);
+    }
+    fixture_free(f);
+}
+
+/* The partition stops while its barrier is under way: the barrier's own answer is the scan's. */
+static void a_proof_that_fails_ends_a_scan(void **state)
+{
+    struct fixture *f = fixture_new(3);
+    struct walk w;
+    struct aff_scan_entry e;
+
+    (void)state;
+    fill(f, 100);
+    leased = false;
+    walk_begin(&w, f, (struct aff_scan_opts){ .keys_only = false });
+    assert_int_equal(aff_scan_next(w.scan, &e, NULL), AFF_EAGAIN);
+    aff_partition_stop(f->parts[0]);
+    assert_true(walk_next(&w, &e) < 0);
+    assert_int_equal(w.partition, 0);
+    aff_scan_free(w.scan);
+    fixture_free(f);
+}
+
+static void a_scan_is_freed_while_it_waits(void **state)
+{
+    struct fixture *f = fixture_new(4);
+    struct walk w;
+    struct aff_scan_entry e;
+
+    (void)state;
+    fill(f, 100);
+    leased = false;
+    for (int passes = 0; passes < 6; passes++) {
+        walk_begin(&w, f, (struct aff_scan_opts){ .keys_only = false });
+        assert_int_equal(aff_scan_next(w.scan, &e, NULL), AFF_EAGAIN);
+        for (int i = 0; i < passes && w.ready == 0; i++)
+            pass(f);
+        w.scan = aff_scan_free(w.scan);
+        w.ready = 0;
+        for (int i = 0; i < 10; i++)
+            pass(f);
+        assert_int_equal(w.ready, 0); /* it comes back to nobody */
+    }
+    fixture_free(f);
+}
+
+struct once {
+    struct aff_scan *scan;
+    bool came;
+};
+
+static void free_in_ready(void *self)
+{
+    struct once *once = self;
+
+    once->scan = aff_scan_free(once->scan);
+    once->came = true;
+}
+
+static void a_scan_may_be_freed_by_the_one_that_it_waited_for(void **state)
+{
+    struct fixture *f = fixture_new(2);
+    struct once once = { .scan = NULL };
+    struct aff_scan_opts opts = { .port = f->port, .space = f->space, .ready = free_in_ready, .self = &once };
+    struct aff_scan_entry e;
+
+    (void)state;
+    leased = false;
+    once.scan = aff_scan_new(&opts);
+    assert_int_equal(aff_scan_next(once.scan, &e, NULL), AFF_EAGAIN);
+    while (!once.came)
+        pass(f);
+    assert_null(once.scan);
+    fixture_free(f);
+}
+
+/* ---- ranges ---- */
+
+static void expect_range(const char *start, const char *end, aff_bytes prefix, const char *want_start, aff_bytes want_end)
+{
+    unsigned char room[8];
+    struct aff_range range = { start ? aff_str(start) : aff_bytes_of(NULL, 0), end ? aff_str(end) : aff_bytes_of(NULL, 0) };
+
+    range = aff_range_of_prefix(range, prefix, room);
+    assert_true(aff_bytes_equal(range.start, aff_str(want_start)));
+    assert_true((range.end.data == NULL) == (want_end.data == NULL));
+    assert_true(aff_bytes_equal(range.end, want_end));
+}
+
+static void a_prefix_is_a_range(void **state)
+{
+    (void)state;
+    expect_range(NULL, NULL, aff_str("a/"), "a/", aff_str("a0"));
+    expect_range(NULL, NULL, aff_str("a\xff\xff"), "a\xff\xff", aff_str("b"));
+    expect_range(NULL, NULL, aff_str("\xff\xff"), "\xff\xff", aff_bytes_of(NULL, 0));
+    expect_range(NULL, "\xff\xff\xff", aff_str("\xff\xff"), "\xff\xff", aff_str("\xff\xff\xff"));
+    expect_range("a/5", NULL, aff_str("a/"), "a/5", aff_str("a0"));
+    expect_range("a/5", "a/7", aff_str("a/"), "a/5", aff_str("a/7"));
+    expect_range("0", "zz", aff_str("a/"), "a/", aff_str("a0"));
+    expect_range("a", NULL, aff_str(""), "a", aff_bytes_of(NULL, 0));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_prefix_is_a_range),
+        cmocka_unit_test(an_empty_keyspace_has_nothing_to_tell),
+        cmocka_unit_test(scans_tell_all_keys_in_order),
+        cmocka_unit_test(many_partitions_are_merged_as_few),
+        cmocka_unit_test(a_mebibyte_and_nothing_are_values),
+        cmocka_unit_test(what_changes_meanwhile_is_told_as_it_was_at_some_time),
+        cmocka_unit_test(scans_of_one_port_do_not_disturb_each_other),
+        cmocka_unit_test(a_scan_that_stands_still_pins_nothing),
+        cmocka_unit_test(without_a_lease_each_partition_is_proven),
+        cmocka_unit_test(a_partition_without_a_master_ends_a_scan_in_its_middle),
+        cmocka_unit_test(a_proof_that_fails_ends_a_scan),
+        cmocka_unit_test(a_scan_is_freed_while_it_waits),
+        cmocka_unit_test(a_scan_may_be_freed_by_the_one_that_it_waited_for),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
