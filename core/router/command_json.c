@@ -38,10 +38,14 @@ static int print(struct aff_run *run, json_t *value, aff_bytes *ret)
     return text ? 0 : AFF_ENOMEM;
 }
 
+/* 5.0 and 5e0 are integers as well as 5: JSON has one kind of number. Beyond 2^53 a double does not tell which one it was. */
 static int64_t field(const json_t *object, const char *name, int64_t otherwise)
 {
     const json_t *v = json_object_get(object, name);
+    double real = json_real_value(v);
 
+    if (json_is_real(v) && real >= -0x1p53 && real <= 0x1p53 && (double)(int64_t)real == real)
+        return (int64_t)real;
     return json_is_integer(v) ? json_integer_value(v) : otherwise;
 }
 

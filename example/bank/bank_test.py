@@ -50,6 +50,14 @@ class BankTest(unittest.TestCase):
             self.assertEqual(answer.status, 422, f"{amount}: {answer}")
         self.assertEqual(self.client.get("/v1/accounts/cid").status, 404)
 
+    def test_an_integer_is_one_however_it_is_written(self):
+        for text in ('{"amount": 5}', '{"amount": 5.0}', '{"amount": 0.5e1}'):
+            answer = self.client.post("/v1/accounts/hal/deposit", text)
+            self.assertEqual(answer.status, 200, f"{text}: {answer}")
+        self.assertEqual(self.balance("hal"), 15)
+        for text in ('{"amount": 5.5}', '{"amount": 1e300}', '{"amount": -5.0}'):
+            self.assertEqual(self.client.post("/v1/accounts/hal/deposit", text).status, 422, text)
+
     def test_a_repeated_key_deposits_once(self):
         first = self.post("dora/deposit", 7, Idempotency_Key="a1")
         again = self.post("dora/deposit", 7, Idempotency_Key="a1")

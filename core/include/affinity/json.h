@@ -21,7 +21,8 @@ AFF_API const json_t *aff_cmd_args(aff_cmd *cmd);
 /* Stages a JSON value; steals the reference, also on failure. */
 AFF_API int aff_cmd_put_json(aff_cmd *cmd, json_t *value) AFF_MUST_USE;
 AFF_API int aff_cmd_reply_json(aff_cmd *cmd, int status, json_t *body) AFF_MUST_USE; /* steals */
-/* Field `name` of the arguments or of the present value as an integer, `otherwise` when absent or not an integer. */
+/* Field `name` of the arguments or of the present value as an integer, however it is written (5, 5.0, 5e0); `otherwise` when it is
+ * absent or none. */
 AFF_API int64_t aff_cmd_arg_int(aff_cmd *cmd, const char *name, int64_t otherwise);
 AFF_API int64_t aff_cmd_int(aff_cmd *cmd, const char *name, int64_t otherwise);
 
