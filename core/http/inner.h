@@ -11,6 +11,7 @@
  *   value.c       GET, PUT, DELETE of a value                  write.c     what writes and commands have in common
  *   command.c     the application's commands
  *   outcome.c     /outcome/{id}                                admin.c     /livez and the like
+ *   document.c    /openapi.json, /docs
  *   stats.c       counters
  *
  * All of it belongs to its loop's thread, but the gate, and the counters that others read.
@@ -61,6 +62,7 @@ struct aff_http {
     struct aff_conn *adopted; /* during MHD_add_connection() */
     struct aff_http_stats stats;
     struct aff_kept kept[AFF_KEPT_PLACES];
+    struct aff_kept_document openapi, docs;
 };
 
 /* The daemon has something to do; from anywhere on the loop. */
@@ -251,6 +253,7 @@ extern const struct aff_verb aff_verb_command, aff_verb_command_get;            
 extern const struct aff_verb aff_verb_outcome;                                                    /* outcome.c */
 extern const struct aff_verb aff_verb_livez, aff_verb_readyz, aff_verb_metrics, aff_verb_cluster; /* admin.c */
 extern const struct aff_verb aff_verb_verify, aff_verb_verified;                                  /* admin.c */
+extern const struct aff_verb aff_verb_openapi, aff_verb_docs;                                     /* document.c */
 
 /* ---- value.c ---- */
 

@@ -47,6 +47,19 @@ static inline void aff_kept_set(struct aff_kept *place, const struct aff_space *
     *place = (struct aff_kept){ space, tag, response };
 }
 
+/* The same of a text that does not change. */
+struct aff_kept_document {
+    struct aff_etag tag;           /* offset 0: not known yet */
+    struct MHD_Response *response; /* NULL: not made yet */
+};
+
+static inline void aff_kept_document_drop(struct aff_kept_document *kept)
+{
+    if (kept->response)
+        MHD_destroy_response(kept->response);
+    kept->response = NULL;
+}
+
 static inline void aff_kept_clear(struct aff_kept *table)
 {
     for (int i = 0; i < AFF_KEPT_PLACES; i++)

@@ -113,6 +113,8 @@ static const struct aff_route routes[] = {
     PAGE(AFF_ROUTE_READYZ, "readyz", aff_verb_readyz),
     PAGE(AFF_ROUTE_METRICS, "metrics", aff_verb_metrics),
     PAGE(AFF_ROUTE_CLUSTER, "cluster", aff_verb_cluster),
+    PAGE(AFF_ROUTE_OPENAPI, "openapi.json", aff_verb_openapi),
+    PAGE(AFF_ROUTE_DOCS, "docs", aff_verb_docs),
     { .name = AFF_ROUTE_VERIFY,
       .first = "verify",
       .count = 1,

@@ -296,6 +296,8 @@ void aff_http_stop(struct aff_http *http)
     MHD_stop_daemon(http->daemon);
     http->daemon = NULL;
     aff_kept_clear(http->kept);
+    aff_kept_document_drop(&http->openapi);
+    aff_kept_document_drop(&http->docs);
     aff_list_each(link, &http->lingering)
         aff_linger_cut(&aff_container_of(link, struct aff_conn, link)->linger);
     assert(aff_list_empty(&http->conns));

@@ -70,6 +70,13 @@ struct aff_http_admin {
     int (*verify)(void *self, const struct aff_http_verify *ask, struct aff_buf *body, aff_error *err);
 };
 
+/* A text that is the same while the node runs. */
+struct aff_http_document {
+    aff_bytes bytes; /* live as long as the servers; data NULL: 404 */
+    const char *type;
+    const char *policy; /* its Content-Security-Policy; NULL: none */
+};
+
 struct aff_http_opts {
     struct aff_loop *loop;
     const struct aff_router *router;
@@ -77,6 +84,7 @@ struct aff_http_opts {
     struct aff_gate *gate;
     struct aff_http_limits limits;
     struct aff_http_admin admin;
+    struct aff_http_document openapi, docs; /* /openapi.json, /docs */
 };
 
 int aff_http_new(const struct aff_http_opts *opts, struct aff_http **ret_http, aff_error *err);

@@ -16,6 +16,8 @@ static const char *const route_texts[AFF_ROUTES] = {
     [AFF_ROUTE_METRICS] = "/metrics",
     [AFF_ROUTE_CLUSTER] = "/cluster",
     [AFF_ROUTE_VERIFY] = "/verify",
+    [AFF_ROUTE_OPENAPI] = "/openapi.json",
+    [AFF_ROUTE_DOCS] = "/docs",
     [AFF_ROUTE_NONE] = "none",
 };
 static const char *const timeout_texts[AFF_TIMEOUTS] = {

@@ -19,6 +19,8 @@ enum aff_route_name {
     AFF_ROUTE_METRICS,
     AFF_ROUTE_CLUSTER,
     AFF_ROUTE_VERIFY,
+    AFF_ROUTE_OPENAPI,
+    AFF_ROUTE_DOCS,
     AFF_ROUTE_NONE, /* no such path, or no path that could be read */
     AFF_ROUTES
 };

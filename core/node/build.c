@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "node/admin.h"
 #include "node/limits.h"
+#include "node/openapi.h"
 #include "node/verify.h"
 
 #include <errno.h>
@@ -226,6 +227,8 @@ static int make_http(struct aff_node *node, struct aff_node_loop *l, aff_error *
                    .metrics = metrics,
                    .cluster = cluster,
                    .verify = verify },
+        .openapi = aff_openapi_document(node->openapi),
+        .docs = aff_docs_document(),
     };
     return aff_http_new(&opts, &l->http, err);
 }
@@ -238,6 +241,7 @@ static int make_https(struct aff_node *node, aff_error *err)
                                   .bodies = limits->bodies };
     int code = 0;
     node->gate = aff_gate_new(&opts);
+    node->openapi = aff_openapi_text(node->config->cluster, &node->served);
     node->https = aff_xcalloc(node->loops_count, sizeof(struct aff_http *));
     for (unsigned i = 0; i < node->loops_count && code == 0; i++) {
         code = make_http(node, &node->loops[i], err);
@@ -279,6 +283,8 @@ static void free_https(struct aff_node *node)
     node->listeners = NULL;
     node->https = NULL;
     node->gate = aff_gate_free(node->gate);
+    free(node->openapi);
+    node->openapi = NULL;
 }
 
 /* ---- the whole ---- */

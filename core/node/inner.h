@@ -8,6 +8,7 @@
  *   node.c       life: start, drain, stop; the public functions
  *   admin.c      bodies of /livez, /readyz, /metrics, /cluster
  *   metrics.c    the Prometheus text
+ *   openapi.c    /openapi.json, /docs
  *   verify.c     /verify: stores against their changelog
  *   serve.c      the process around a node: signals, ready file
  *   main.c       aff_main()
@@ -98,6 +99,7 @@ struct aff_node {
     struct aff_http **https;         /* one a loop */
     struct aff_listener **listeners; /* as many as config->http_count */
     struct aff_verify *verify;
+    char *openapi; /* the text of /openapi.json */
     char (*addresses)[AFF_ADDRESS_MAX];
 
     /* life */

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "serde/media.h"
 
+#include <jansson.h>
 #include <stdlib.h>
 
 enum { COMMANDS_MAX = 1000, COMMAND_NAME_MAX = 40 };
@@ -25,7 +26,49 @@ static bool is_accepted(const char *accepts)
     return aff_media_parse(aff_str(accepts), &media) && media.essence.len == strlen(accepts);
 }
 
+/* A JSON Schema is an object or a boolean. `name` is the command's, or "". */
+static int check_schema(const char *keyspace, const char *what, const char *name, const char *text, aff_error *err)
+{
+    json_error_t error;
+    if (!text)
+        return 0;
+    json_t *schema = json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error);
+    bool fits = json_is_object(schema) || json_is_boolean(schema);
+    bool parsed = schema != NULL;
+    json_decref(schema);
+    if (fits)
+        return 0;
+    return aff_fail_with(err, AFF_EINVAL, "keyspace %s: %s%s%s is no JSON Schema: %.200s", keyspace, what,
+                         name[0] ? " of the command " : "", name,
+                         parsed ? "expected an object, or true or false" : error.text);
+}
+
+static bool is_utf8(const char *text)
+{
+    json_t *string = text ? json_string(text) : NULL;
+    bool is = !text || string;
+    json_decref(string);
+    return is;
+}
+
 /* ---- commands ---- */
+
+/* What clients are told of a command. */
+static int check_told(const char *keyspace, const aff_command *c, aff_error *err)
+{
+    bool fits = is_utf8(c->doc);
+    for (const aff_failure *const *f = c->failures; f && *f; f++)
+        fits = fits && (*f)->type && (*f)->title && is_utf8((*f)->type) && is_utf8((*f)->title) &&
+               (*f)->status >= 400 && (*f)->status <= 499;
+    if (!fits)
+        return aff_fail_with(
+            err, AFF_EINVAL,
+            "keyspace %s: command %s: doc must be UTF-8, and each of its failures must have a type and a "
+            "title in UTF-8 and a status from 400 to 499",
+            keyspace, c->name);
+    int code = check_schema(keyspace, "the schema `request`", c->name, c->request, err);
+    return code ? code : check_schema(keyspace, "the schema `reply`", c->name, c->reply, err);
+}
 
 static int check_command(const char *keyspace, const aff_command *c, size_t index, aff_error *err)
 {
@@ -42,7 +85,7 @@ static int check_command(const char *keyspace, const aff_command *c, size_t inde
         return aff_fail_with(err, AFF_EINVAL,
                              "keyspace %s: command %s accepts '%.60s'; expected a media type such as text/plain, or *",
                              keyspace, c->name, c->accepts);
-    return 0;
+    return check_told(keyspace, c, err);
 }
 
 static int check_unique(const char *keyspace, const aff_command *commands, size_t index, aff_error *err)
@@ -163,10 +206,16 @@ static int fill(struct aff_served_list *list, const aff_keyspace *const *keyspac
         int code = copy_keyspace(keyspaces[i], i, &k, err);
         if (code == 0)
             code = check_rest(&k, err);
+        if (code == 0)
+            code = check_schema(k.name, "the schema `value`", "", k.value, err);
+        if (code == 0 && !is_utf8(k.doc))
+            code = aff_fail_with(err, AFF_EINVAL, "keyspace %s: doc is not UTF-8", k.name);
         if (code)
             return code;
         struct aff_served *served = find(list, k.name);
         served->rest = k.rest ? k.rest : AFF_REST_ALL;
+        served->doc = k.doc;
+        served->value = k.value;
         code = k.commands ? copy_commands(k.name, k.commands, served, err) : 0;
         if (code)
             return code;

@@ -14,6 +14,7 @@
 struct aff_served {
     const struct aff_config_keyspace *settings; /* in the configuration */
     unsigned rest;                              /* AFF_REST_... */
+    const char *doc, *value;                    /* the application's, or NULL */
     aff_command *commands; /* copied, of this library's size, ends with AFF_COMMAND_END; NULL: none */
 };
 

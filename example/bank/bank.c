@@ -19,6 +19,15 @@ static const aff_failure no_funds = { "insufficient-funds", 409, "The balance is
 static const aff_failure no_account = { "no-account", 404, "There is no such account" };
 static const aff_failure too_rich = { "balance-too-large", 409, "The balance would be too large" };
 
+/* What /openapi.json tells of the commands: their arguments, what they answer, and why they refuse. */
+static const char an_amount[] = "{\"type\": \"object\", \"required\": [\"amount\"], \"properties\": {\"amount\": "
+                                "{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 1000000000}}}";
+static const char an_account[] = "{\"type\": \"object\", \"required\": [\"balance\"], \"properties\": {\"balance\": "
+                                 "{\"type\": \"integer\", \"minimum\": 0}}}";
+static const aff_failure *const deposit_fails[] = { &bad_amount, &too_rich, NULL };
+static const aff_failure *const withdraw_fails[] = { &bad_amount, &no_funds, &no_account, NULL };
+static const aff_failure *const balance_fails[] = { &no_account, NULL };
+
 /* Stages the new balance; without a reply of its own, the answer is what was staged. */
 static int set_balance(aff_cmd *cmd, int64_t balance)
 {
@@ -61,12 +70,26 @@ static int balance(aff_read *read)
 }
 
 static const aff_command commands[] = {
-    { .size = sizeof(aff_command), .name = "deposit", .run = deposit, .doc = "Adds to the balance." },
+    { .size = sizeof(aff_command),
+      .name = "deposit",
+      .run = deposit,
+      .doc = "Adds to the balance; the first deposit opens the account.",
+      .request = an_amount,
+      .reply = an_account,
+      .failures = deposit_fails },
     { .size = sizeof(aff_command),
       .name = "withdraw",
       .run = withdraw,
-      .doc = "Takes from the balance, if it suffices." },
-    { .size = sizeof(aff_command), .name = "balance", .read = balance, .doc = "The balance." },
+      .doc = "Takes from the balance, if it suffices.",
+      .request = an_amount,
+      .reply = an_account,
+      .failures = withdraw_fails },
+    { .size = sizeof(aff_command),
+      .name = "balance",
+      .read = balance,
+      .doc = "The balance.",
+      .reply = "{\"type\": \"integer\"}",
+      .failures = balance_fails },
     AFF_COMMAND_END,
 };
 
@@ -74,7 +97,12 @@ int main(int argc, char **argv)
 {
     /* Only commands change an account: there is no PUT and no DELETE. */
     const aff_keyspace accounts = {
-        .size = sizeof(aff_keyspace), .name = "accounts", .commands = commands, .rest = AFF_REST_GET
+        .size = sizeof(aff_keyspace),
+        .name = "accounts",
+        .commands = commands,
+        .rest = AFF_REST_GET,
+        .doc = "Accounts with a balance.",
+        .value = an_account,
     };
     const aff_keyspace *keyspaces[] = { &accounts, NULL };
 

@@ -11,6 +11,11 @@
 #include <ctype.h>
 
 static const aff_failure no_text = { "not-utf8", 422, "The document must be UTF-8" };
+static const aff_failure *const count_fails[] = { &no_text, NULL };
+static const char a_count[] =
+    "{\"type\": \"object\", \"required\": [\"total\", \"different\", \"words\"], \"properties\": {"
+    "\"total\": {\"type\": \"integer\"}, \"different\": {\"type\": \"integer\"}, "
+    "\"words\": {\"type\": \"object\", \"additionalProperties\": {\"type\": \"integer\"}}}}";
 
 /* Letters and digits; every byte of a character beyond ASCII; an apostrophe inside. Everything else separates words. */
 static int is_word_byte(unsigned char c)
@@ -76,14 +81,22 @@ static const aff_command commands[] = {
       .name = "count",
       .run = count,
       .accepts = "text/plain",
-      .doc = "Counts the words of the document in the body and keeps the result." },
+      .doc = "Counts the words of the document in the body and keeps the result.",
+      .request = "{\"type\": \"string\"}",
+      .reply = a_count,
+      .failures = count_fails },
     AFF_COMMAND_END,
 };
 
 int main(int argc, char **argv)
 {
     const aff_keyspace texts = {
-        .size = sizeof(aff_keyspace), .name = "texts", .commands = commands, .rest = AFF_REST_GET | AFF_REST_DELETE
+        .size = sizeof(aff_keyspace),
+        .name = "texts",
+        .commands = commands,
+        .rest = AFF_REST_GET | AFF_REST_DELETE,
+        .doc = "The words of documents, counted.",
+        .value = a_count,
     };
     const aff_keyspace *keyspaces[] = { &texts, NULL };
 

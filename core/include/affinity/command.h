@@ -56,8 +56,12 @@ typedef struct aff_command {
     const char *accepts; /* media type of the body, NULL: application/json; a body of another type is 415; "*" takes any */
     const char *doc;   /* one sentence */
     void *user;        /* handed to the function */
+    /* What /openapi.json tells besides; each may be NULL. Schemas are texts of JSON Schema 2020-12: nothing is checked by them. */
+    const char *request;                 /* schema of the body; NULL: anything of the type, or nothing */
+    const char *reply;                   /* schema of the answer, which is JSON, with 200; NULL: anything */
+    const aff_failure *const *failures;  /* every way in which it refuses, ends with NULL; NULL: any */
 } aff_command;
-#define AFF_COMMAND_END { 0, NULL, NULL, NULL, NULL, NULL, NULL }
+#define AFF_COMMAND_END { 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
 
 /* ---- in a command that may write ---- */
 

@@ -28,6 +28,9 @@ typedef struct aff_keyspace {
     const char *name;           /* [a-z][a-z0-9_]{0,39} */
     const aff_command *commands; /* ends with AFF_COMMAND_END; NULL: none. Must live as long as the node */
     unsigned rest;
+    /* What /openapi.json tells besides; each may be NULL. */
+    const char *doc;   /* one sentence */
+    const char *value; /* schema of the values, which are JSON: a text of JSON Schema 2020-12. Nothing is checked by it */
 } aff_keyspace;
 
 #ifdef __cplusplus

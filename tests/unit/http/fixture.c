@@ -61,6 +61,8 @@ static int metrics(void *self, struct aff_buf *body)
     return aff_http_metrics(f->https, f->loops_count, f->gate, body) ? 200 : AFF_ENOMEM;
 }
 
+const char fixture_openapi[] = "{\"openapi\":\"3.1.0\"}", fixture_docs[] = "<!doctype html><title>x</title>";
+
 /* ---- life ---- */
 
 struct fixture_opts fixture_defaults(void)
@@ -91,6 +93,8 @@ static void make_loop(struct fixture *f, unsigned i, const struct fixture_opts *
         .gate = f->gate,
         .limits = opts->limits,
         .admin = { .self = f, .livez = livez, .readyz = readyz, .metrics = metrics },
+        .openapi = { .bytes = aff_str(fixture_openapi), .type = "application/json" },
+        .docs = { .bytes = aff_str(fixture_docs), .type = "text/html; charset=utf-8", .policy = "default-src 'none'" },
     };
     if (aff_http_new(&http_opts, &f->https[i], &err) != 0)
         fail_msg("%s", err.text);

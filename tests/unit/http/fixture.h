@@ -86,5 +86,7 @@ void assert_problem(const struct response *r, int status, const char *type, cons
 
 /* The keyspaces of every fixture: notes, strict (require_match), small (max_value 10), fixed (GET only). */
 extern const struct aff_space fixture_spaces[];
+/* What stands at /openapi.json and /docs. */
+extern const char fixture_openapi[], fixture_docs[];
 
 #endif

@@ -210,6 +210,24 @@ static void a_command_accepts_a_media_type(void **state)
                     "media type");
 }
 
+static void what_is_told_of_a_command_can_be_told(void **state)
+{
+    (void)state;
+    static const aff_failure odd = { "odd", 500, "It is odd" };
+    static const aff_failure *const odd_ones[] = { &odd, NULL };
+    refused_command((aff_command)COMMAND(.name = "add", .run = run_nothing, .request = "{\"type\": "),
+                    "the schema `request` of the command add is no JSON Schema");
+    refused_command((aff_command)COMMAND(.name = "add", .run = run_nothing, .reply = "[]"), "expected an object");
+    refused_command((aff_command)COMMAND(.name = "add", .run = run_nothing, .doc = "\xff"), "doc must be UTF-8");
+    refused_command((aff_command)COMMAND(.name = "add", .run = run_nothing, .failures = odd_ones), "from 400 to 499");
+    const aff_keyspace notes = KEYSPACE(.name = "notes", .value = "3"),
+                       bills = KEYSPACE(.name = "bills", .doc = "\xff");
+    refused(&notes, "the schema `value` is no JSON Schema");
+    refused(&bills, "doc is not UTF-8");
+    const aff_keyspace coins = KEYSPACE(.name = "coins", .value = "true", .doc = "M\xc3\xbcnzen");
+    assert_int_equal(merge_one(&coins, NULL), 0);
+}
+
 static void commands_are_unique_and_of_one_size(void **state)
 {
     (void)state;
@@ -261,6 +279,7 @@ int main(void)
         cmocka_unit_test(a_command_has_exactly_one_function),
         cmocka_unit_test(a_command_accepts_a_media_type),
         cmocka_unit_test(commands_are_unique_and_of_one_size),
+        cmocka_unit_test(what_is_told_of_a_command_can_be_told),
         cmocka_unit_test(an_empty_table_is_no_table),
         cmocka_unit_test(serving_nothing_is_an_error),
     };
