@@ -145,7 +145,7 @@ static int open_env(struct aff_store *store, const struct aff_store_opts *opts, 
     if (code)
         return code;
     mdb_env_set_mapsize(store->env, opts->map_bytes / MAP_UNIT * MAP_UNIT);
-    mdb_env_set_maxdbs(store->env, AFF_DBS);
+    mdb_env_set_maxdbs(store->env, AFF_DBS + 1); /* and that of the indexes */
     mdb_env_set_maxreaders(store->env, readers);
     unsigned flags = MDB_NOSYNC | MDB_WRITEMAP | MDB_NOTLS | readahead_flag(on_disk);
     rc = mdb_env_open(store->env, store->folder, flags, 0600);
@@ -235,6 +235,7 @@ static struct aff_store *store_free(struct aff_store *store)
     if (!store)
         return NULL;
     aff_store_abort(store);
+    aff_index_close(store);
     close_env(store);
     aff_marker_fini(&store->marker);
     free(store->folder);
@@ -304,6 +305,8 @@ int aff_store_open(const struct aff_store_opts *opts, struct aff_store **ret_sto
         aff_store_sweep(store->folder); /* from now on the kernel removes it, however this process ends */
     if (code == 0 && fresh)
         code = create_dbs(store, err);
+    if (code == 0)
+        code = aff_index_open(store, opts->indexes, err);
     if (code)
         return code;
     *ret_fresh = fresh;
@@ -354,11 +357,15 @@ int aff_store_wipe(struct aff_store *store, aff_error *err)
         code = rc ? aff_store_spoiled(store, rc) : 0;
     }
     if (code == 0)
+        code = aff_index_wipe(store);
+    if (code == 0)
         code = aff_store_commit(store);
     else
         aff_store_abort(store);
-    if (code == 0)
+    if (code == 0) {
         aff_tally_wiped(store);
+        aff_index_wiped(store);
+    }
     if (code)
         return aff_fail_with(err, code, "store: cannot empty %s: %s", store->folder, aff_error_title(code));
     return 0;

@@ -6,10 +6,12 @@
  *   space.c    disk space ahead of use                tables.c  meta values and side tables
  *   item.c     the bytes of a stored value            tally.c   digests of all values
  *   reader.c   snapshots for other loops              scan.c    steps over the keys in such a snapshot
+ *   index.c    secondary indexes: index_inner.h
  */
 #ifndef AFF_STORE_INNER_H
 #define AFF_STORE_INNER_H
 
+#include "store/index.h"
 #include "store/marker.h"
 #include "store/space.h"
 #include "store/store.h"
@@ -40,11 +42,13 @@ struct aff_store {
     struct aff_marker marker;
     MDB_env *env;
     MDB_dbi dbi[AFF_DBS];
+    struct aff_store_index *index; /* NULL: there are none */
 
     /* the writer's */
     MDB_txn *txn;                  /* NULL: none is open */
     int failure;                   /* what spoiled the open transaction; it can only be dropped */
     bool changed;                  /* values in the open transaction */
+    bool written;                  /* anything in it */
     struct aff_store_tally *tally; /* NULL: none is taken */
     struct aff_space space;
 
@@ -111,6 +115,16 @@ int aff_store_seek(MDB_cursor *at, aff_bytes after, MDB_val *k, MDB_val *v);
 int aff_tally_change(struct aff_store *store, aff_bytes key, const struct aff_item *item);
 void aff_tally_ended(struct aff_store *store, bool committed);
 void aff_tally_wiped(struct aff_store *store);
+
+/* index.c. A change of a value: what it changes in the indexes is found, claimed and, with the value, applied. Only with an index. */
+int aff_index_change_find(struct aff_store *store, aff_bytes key, const struct aff_item *item); /* NULL: the key goes */
+uint64_t aff_index_change_pages(struct aff_store *store);
+int aff_index_change_apply(struct aff_store *store, aff_bytes key);
+/* Once, when the databases are there; commits. */
+int aff_index_open(struct aff_store *store, const struct aff_indexes *declared, aff_error *err);
+void aff_index_close(struct aff_store *store);
+int aff_index_wipe(struct aff_store *store); /* behind that of the other databases, in the open transaction */
+void aff_index_wiped(struct aff_store *store); /* it is committed */
 
 /* reader.c: takes a snapshot unless there is one. */
 int aff_store_reader_hold(struct aff_store_reader *reader);

@@ -195,7 +195,7 @@ int aff_space_claim(struct aff_space *space, MDB_txn *txn, uint64_t pages)
 
 int aff_space_claim_wipe(struct aff_space *space, MDB_txn *txn)
 {
-    enum { COPIES = 4 }; /* the page with the roots of the trees */
+    enum { COPIES = 12 }; /* the page with the roots of the trees, and what the indexes remember of themselves */
     uint64_t least = space->next + COPIES + space->free_tree + space->allocated / 128 + 32;
     if (least > space->allocated)
         return aff_space_claim(space, txn, COPIES);

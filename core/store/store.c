@@ -59,6 +59,7 @@ int aff_store_begin(struct aff_store *store)
         return aff_store_code(store, rc);
     }
     store->failure = 0;
+    store->written = false;
     aff_space_begin(&store->space, store->txn);
     return 0;
 }
@@ -69,6 +70,7 @@ void aff_store_abort(struct aff_store *store)
         mdb_txn_abort(store->txn);
     store->txn = NULL;
     store->failure = 0;
+    store->written = false;
     aff_tally_ended(store, false);
 }
 
@@ -84,6 +86,7 @@ int aff_store_commit(struct aff_store *store)
     aff_store_leaves(store);
     int rc = mdb_txn_commit(store->txn); /* on errors it is gone as well */
     store->txn = NULL;
+    store->written = false;
     aff_tally_ended(store, rc == MDB_SUCCESS);
     if (rc)
         return aff_store_code(store, rc);
@@ -122,20 +125,27 @@ static int expiry_now(struct aff_store *store, aff_bytes key, int64_t *ret_ms)
     return code < 0 ? code : 0;
 }
 
-/* The first half of a change: its space, and the expiry of the key, which will be `to_ms`. */
-static int prepare(struct aff_store *store, aff_bytes key, uint64_t size, int64_t to_ms)
+/* The first half of a change: its space, and the expiry of the key, which will be that of `item` (NULL: the key goes). */
+static int prepare(struct aff_store *store, aff_bytes key, uint64_t size, const struct aff_item *item)
 {
+    int64_t to_ms = item ? item->version.expires_ms : AFF_NO_TIME;
     int code = aff_store_begin(store);
     if (code)
         return code;
     int64_t from_ms;
     code = expiry_now(store, key, &from_ms);
+    if (code == 0 && store->index)
+        code = aff_index_change_find(store, key, item);
     if (code)
         return code;
     uint64_t changes = 1 + (from_ms == to_ms ? 0 : (from_ms != AFF_NO_TIME) + (to_ms != AFF_NO_TIME));
+    uint64_t index_pages = store->index ? aff_index_change_pages(store) : 0;
     code = aff_space_claim(&store->space, store->txn,
-                           changes * AFF_SPACE_CHANGE + aff_space_of_value(&store->space, size));
-    return code ? code : aff_expiry_move(store, key, from_ms, to_ms);
+                           changes * AFF_SPACE_CHANGE + index_pages + aff_space_of_value(&store->space, size));
+    if (code)
+        return code;
+    store->written = true;
+    return aff_expiry_move(store, key, from_ms, to_ms);
 }
 
 int aff_store_put(struct aff_store *store, aff_bytes key, const struct aff_item *item)
@@ -145,7 +155,7 @@ int aff_store_put(struct aff_store *store, aff_bytes key, const struct aff_item 
     if (item->content_type.len > AFF_CONTENT_TYPE_MAX || item->value.len > VALUE_MAX)
         return AFF_ETOOLARGE;
     size_t size = aff_item_size(item);
-    int code = prepare(store, key, size, item->version.expires_ms);
+    int code = prepare(store, key, size, item);
     if (code == 0)
         code = aff_tally_change(store, key, item);
     if (code)
@@ -156,19 +166,21 @@ int aff_store_put(struct aff_store *store, aff_bytes key, const struct aff_item 
         return aff_store_spoiled(store, rc);
     aff_store_enters(store);
     aff_item_write(item, v.mv_data);
-    return 0;
+    return store->index ? aff_index_change_apply(store, key) : 0;
 }
 
 int aff_store_delete(struct aff_store *store, aff_bytes key)
 {
     if (!aff_store_key_fits(key))
         return AFF_EINVAL;
-    int code = prepare(store, key, 0, AFF_NO_TIME);
+    int code = prepare(store, key, 0, NULL);
     if (code == 0)
         code = aff_tally_change(store, key, NULL);
     if (code)
         return code;
     MDB_val k = aff_to_val(key);
     int rc = mdb_del(store->txn, store->dbi[AFF_DB_VALUES], &k, NULL);
-    return rc && rc != MDB_NOTFOUND ? aff_store_spoiled(store, rc) : 0;
+    if (rc && rc != MDB_NOTFOUND)
+        return aff_store_spoiled(store, rc);
+    return store->index ? aff_index_change_apply(store, key) : 0;
 }

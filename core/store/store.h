@@ -26,6 +26,7 @@
 
 struct aff_store;
 struct aff_store_reader;
+struct aff_indexes;
 
 #define AFF_KEY_MAX 511
 
@@ -36,6 +37,7 @@ struct aff_store_opts {
     const char *boot_id; /* NULL: /proc/sys/kernel/random/boot_id; tests bring their own */
     bool scratch; /* for this process alone: begins empty, nothing is synced, the kernel removes it when it is closed */
     const struct aff_logger *logger;
+    const struct aff_indexes *indexes; /* index.h; NULL: none. Borrowed while the store is open */
 };
 
 /*

@@ -33,6 +33,7 @@ static int put(struct aff_store *store, enum aff_db db, aff_bytes key, aff_bytes
                                AFF_SPACE_CHANGE + aff_space_of_value(&store->space, key.len + value.len));
     if (code)
         return code;
+    store->written = true;
     MDB_val k = aff_to_val(key), v = aff_to_val(value);
     int rc = mdb_put(store->txn, store->dbi[db], &k, &v, 0);
     return rc ? aff_store_spoiled(store, rc) : 0;
@@ -66,7 +67,8 @@ int aff_store_meta_committed(struct aff_store *store, const char *name, void *to
         return aff_store_code(store, rc);
     rc = mdb_get(txn, store->dbi[AFF_DB_META], &k, &v);
     if (rc == MDB_SUCCESS) {
-        memcpy(to, v.mv_data, v.mv_size < size ? v.mv_size : size);
+        if (size)
+            memcpy(to, v.mv_data, v.mv_size < size ? v.mv_size : size);
         *ret_len = v.mv_size;
     }
     mdb_txn_abort(txn);
@@ -99,6 +101,7 @@ int aff_store_table_delete(struct aff_store *store, enum aff_table table, aff_by
         code = aff_space_claim(&store->space, store->txn, AFF_SPACE_CHANGE);
     if (code)
         return code;
+    store->written = true;
     MDB_val k = aff_to_val(key);
     int rc = mdb_del(store->txn, store->dbi[db_of(table)], &k, NULL);
     return rc && rc != MDB_NOTFOUND ? aff_store_spoiled(store, rc) : 0;

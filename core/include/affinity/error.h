@@ -58,7 +58,8 @@ extern "C" {
     X(ENOTACCEPTABLE, -33, 406, "not-acceptable", "No acceptable representation")                                     \
     X(EBUG, -34, 500, "internal", "A defect of the server")                                                           \
     X(EUNSAFE, -35, 503, "unsafe-log", "The changelog does not keep what is promised")                                \
-    X(ESTALLED, -36, 503, "log-stalled", "The changelog does not confirm writes at this moment")
+    X(ESTALLED, -36, 503, "log-stalled", "The changelog does not confirm writes at this moment")                      \
+    X(EBUILDING, -37, 503, "index-building", "The index is being built")
 
 typedef enum aff_code {
     AFF_OK = 0,
