@@ -1,5 +1,5 @@
 /*
- * digest.c - see digest.h. GnuTLS and zlib are named in this file only. Any thread.
+ * digest.c - see digest.h. GnuTLS is named in this file only, zlib in gzip.c besides. Any thread.
  */
 #include "base/digest.h"
 
