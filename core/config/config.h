@@ -99,6 +99,10 @@ struct aff_config {
     struct {
         unsigned max_depth;
     } json;
+    struct {
+        unsigned level;    /* 0: off */
+        uint64_t min, max; /* bytes */
+    } gzip;
     struct aff_config_keyspace *keyspaces;
     size_t keyspaces_count;
 };

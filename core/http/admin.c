@@ -8,12 +8,10 @@
 static void answer_page(struct aff_exchange *x, int status, struct aff_buf *body, const char *type)
 {
     if (status > 0)
-        aff_answer(x, status, aff_buf_view(body));
+        aff_answer_coded(x, status, aff_buf_view(body), aff_str(type));
     else
         aff_answer_code(x, status, NULL);
     aff_buf_fini(body);
-    if (status > 0)
-        aff_answer_header(x, "Content-Type", type);
     aff_answer_header(x, "Cache-Control", "no-store");
 }
 

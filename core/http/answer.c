@@ -64,7 +64,10 @@ void aff_answer_header_bytes(struct aff_exchange *x, const char *name, aff_bytes
 void aff_answer_etag(struct aff_exchange *x, struct aff_etag tag)
 {
     char text[AFF_ETAG_TEXT_MAX];
-    (void)aff_etag_print(tag, text);
+    if (x->coding == AFF_CODING_GZIP && aff_reads(x))
+        (void)aff_etag_print_gzip(tag, text);
+    else
+        (void)aff_etag_print(tag, text);
     aff_answer_header(x, "ETag", text);
 }
 
@@ -101,6 +104,8 @@ void aff_answer_problem(struct aff_exchange *x, const struct aff_problem *proble
         char allow[64];
         aff_route_allow(x, allow, sizeof allow);
         aff_answer_header(x, "Allow", allow);
+    } else if (problem->code == AFF_EMEDIATYPE) { /* RFC 9110, 15.5.16: what would be right */
+        aff_answer_header(x, x->accepts ? "Accept" : "Accept-Encoding", x->accepts ? x->accepts : "identity");
     }
 }
 

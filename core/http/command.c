@@ -17,6 +17,7 @@ static void check_type(struct aff_exchange *x)
     aff_bytes type = x->headers.field[AFF_FIELD_CONTENT_TYPE];
     struct aff_media media;
     bool any = strcmp(accepts, "*") == 0;
+    x->accepts = any ? "*/*" : accepts;
     if (!type.data)
         type = aff_str(any ? "application/octet-stream" : accepts);
     if (type.len > AFF_TYPE_MAX || !aff_media_parse(type, &media) || media.essence.len > AFF_TYPE_MAX) {
@@ -28,9 +29,7 @@ static void check_type(struct aff_exchange *x)
     memcpy(x->content_type, media.essence.data, media.essence.len);
     x->content_type[media.essence.len] = 0;
     x->is_json = aff_media_is_json(&media);
-    aff_bytes coding = x->headers.field[AFF_FIELD_CONTENT_ENCODING];
-    if (coding.data && !aff_same_word(coding, "identity"))
-        aff_refuse(x, AFF_EMEDIATYPE, "a body with a Content-Encoding is not taken");
+    aff_check_coding(x);
 }
 
 /* An empty body stands for no arguments. */
@@ -54,10 +53,20 @@ static void answer_command(struct aff_exchange *x)
         return;
     const struct aff_result *r = &x->op.call.op.result;
     aff_bytes body = r->reply.data ? r->reply : aff_str("");
-    aff_answer(x, r->status ? r->status : body.len ? 200 : 204, body);
-    if (r->reply_type.len)
-        aff_answer_header_bytes(x, "Content-Type", r->reply_type);
-    aff_answer_written(x, true);
+    int status = r->status ? r->status : body.len ? 200 : 204;
+    bool minimal = x->prefer == AFF_RETURN_MINIMAL && status < 300;
+    if (minimal) {
+        body = aff_str("");
+        status = status == 200 ? 204 : status;
+    }
+    if (r->reply_type.len && body.len)
+        aff_answer_coded(x, status, body, r->reply_type);
+    else
+        aff_answer(x, status, body);
+    if (minimal)
+        aff_answer_header(x, "Preference-Applied", "return=minimal");
+    if (x->coding != AFF_CODING_NONE)
+        aff_answer_written(x, true);
 }
 
 /* ---- commands that only read ---- */

@@ -8,7 +8,9 @@
 
 /* ---- entity tags ---- */
 
-size_t aff_etag_print(struct aff_etag tag, char out[AFF_ETAG_TEXT_MAX])
+static const char coded_end[] = "-gzip";
+
+static size_t print_tag(struct aff_etag tag, bool gzip, char out[AFF_ETAG_TEXT_MAX])
 {
     char *at = out;
     *at++ = '"';
@@ -17,9 +19,21 @@ size_t aff_etag_print(struct aff_etag tag, char out[AFF_ETAG_TEXT_MAX])
     at = aff_put_decimal(at, tag.partition);
     *at++ = '-';
     at = aff_put_decimal(at, (uint64_t)tag.offset);
+    if (gzip)
+        at = aff_put_text(at, coded_end);
     *at++ = '"';
     *at = 0;
     return (size_t)(at - out);
+}
+
+size_t aff_etag_print(struct aff_etag tag, char out[AFF_ETAG_TEXT_MAX])
+{
+    return print_tag(tag, false, out);
+}
+
+size_t aff_etag_print_gzip(struct aff_etag tag, char out[AFF_ETAG_TEXT_MAX])
+{
+    return print_tag(tag, true, out);
 }
 
 static aff_bytes rest_of(aff_bytes text, size_t taken)
@@ -27,10 +41,14 @@ static aff_bytes rest_of(aff_bytes text, size_t taken)
     return aff_bytes_of((const char *)text.data + taken, text.len - taken);
 }
 
-bool aff_etag_parse(aff_bytes text, struct aff_etag *ret_tag)
+static bool parse_tag(aff_bytes text, struct aff_etag *ret_tag, bool *ret_gzip)
 {
     const char *at = text.data;
+    const size_t end = sizeof coded_end - 1;
     uint64_t identity, partition, offset;
+    bool gzip = text.len > end && memcmp(at + text.len - end, coded_end, end) == 0;
+    if (gzip)
+        text.len -= end;
     if (text.len < 12 || at[8] != '-' || !aff_take_hex(aff_bytes_of(at, 8), &identity))
         return false;
     text = rest_of(text, 9);
@@ -41,8 +59,15 @@ bool aff_etag_parse(aff_bytes text, struct aff_etag *ret_tag)
     if (!aff_take_decimal(aff_bytes_of(text.data, length), UINT32_MAX, &partition) ||
         !aff_take_decimal(rest_of(text, length + 1), INT64_MAX, &offset))
         return false;
+    *ret_gzip = gzip;
     *ret_tag = (struct aff_etag){ (uint32_t)identity, (uint32_t)partition, (int64_t)offset };
     return true;
+}
+
+bool aff_etag_parse(aff_bytes text, struct aff_etag *ret_tag)
+{
+    bool gzip;
+    return parse_tag(text, ret_tag, &gzip);
 }
 
 /* One tag at the front of `*text`, with its weakness and quotes; false: none is there. */
@@ -65,10 +90,12 @@ static bool take_tag(aff_bytes *text, bool *ret_weak, aff_bytes *ret_opaque)
 static int add_tag(struct aff_etags *tags, aff_bytes opaque)
 {
     struct aff_etag tag;
-    if (!aff_etag_parse(opaque, &tag))
+    bool gzip;
+    if (!parse_tag(opaque, &tag, &gzip))
         return 0;
     if (tags->count == AFF_ETAGS_MAX)
         return AFF_EINVAL;
+    tags->gzip |= (uint64_t)gzip << tags->count;
     tags->tags[tags->count++] = tag;
     return 0;
 }
@@ -77,6 +104,7 @@ int aff_etags_parse(aff_bytes value, bool weak_match, struct aff_etags *ret_tags
 {
     value = aff_trimmed(value);
     ret_tags->count = 0;
+    ret_tags->gzip = 0;
     ret_tags->any = aff_bytes_equal(value, aff_str("*"));
     *ret_what = "it must be * or a list of entity tags in quotes";
     if (ret_tags->any)
@@ -103,13 +131,24 @@ int aff_etags_parse(aff_bytes value, bool weak_match, struct aff_etags *ret_tags
     return some ? 0 : AFF_EINVAL;
 }
 
+static bool same_tag(struct aff_etag a, struct aff_etag b)
+{
+    return a.offset == b.offset && a.partition == b.partition && a.identity8 == b.identity8;
+}
+
 bool aff_etags_contain(const struct aff_etags *tags, struct aff_etag tag)
 {
-    for (unsigned i = 0; i < tags->count; i++) {
-        const struct aff_etag *t = &tags->tags[i];
-        if (t->offset == tag.offset && t->partition == tag.partition && t->identity8 == tag.identity8)
+    for (unsigned i = 0; i < tags->count; i++)
+        if (same_tag(tags->tags[i], tag))
             return true;
-    }
+    return false;
+}
+
+bool aff_etags_name(const struct aff_etags *tags, struct aff_etag tag, bool gzip)
+{
+    for (unsigned i = 0; i < tags->count; i++)
+        if (same_tag(tags->tags[i], tag) && (tags->gzip >> i & 1) == gzip)
+            return true;
     return false;
 }
 

@@ -2,7 +2,7 @@
  * conditional.h - entity tags, dates and the conditions of RFC 9110 (13): parsed, printed, and decided for reads.
  *
  * An entity tag is "<identity8>-<partition>-<offset>", identity8 in eight hexadecimal digits: strong, exact, and the same
- * wherever the value is served. Conditions of writes are decided by the partition, on what it is about to change.
+ * wherever the value is served. "-gzip" behind it is the same version coded by gzip; conditions take either. Conditions of writes are decided by the partition, on what it is about to change.
  *
  * Pure; any thread.
  */
@@ -17,12 +17,14 @@ enum { AFF_ETAG_TEXT_MAX = 48, AFF_ETAGS_MAX = 64 /* of one field */ };
 
 /* With its quotes and a NUL behind; returns the length without the NUL. */
 size_t aff_etag_print(struct aff_etag tag, char out[AFF_ETAG_TEXT_MAX]);
-/* False: no tag of ours, in the one spelling that aff_etag_print() has. `text` has no quotes. */
+size_t aff_etag_print_gzip(struct aff_etag tag, char out[AFF_ETAG_TEXT_MAX]); /* of the coded form */
+/* False: no tag of ours, in the one spelling that each of the two has. `text` has no quotes. */
 bool aff_etag_parse(aff_bytes text, struct aff_etag *ret_tag);
 
 struct aff_etags {
     bool any;       /* "*" */
     unsigned count; /* of those that can be ours; others match nothing and are left out */
+    uint64_t gzip;  /* a bit for each: it is of the coded one */
     struct aff_etag tags[AFF_ETAGS_MAX];
 };
 /*
@@ -30,7 +32,9 @@ struct aff_etags {
  * `*ret_what`: not a list of entity tags, or too many.
  */
 int aff_etags_parse(aff_bytes value, bool weak_match, struct aff_etags *ret_tags, const char **ret_what);
-bool aff_etags_contain(const struct aff_etags *tags, struct aff_etag tag);
+bool aff_etags_contain(const struct aff_etags *tags, struct aff_etag tag); /* coded or not */
+/* Is it there as this one of its two forms? */
+bool aff_etags_name(const struct aff_etags *tags, struct aff_etag tag, bool gzip);
 
 /* ---- dates ---- */
 

@@ -55,11 +55,13 @@ static void clear(struct aff_exchange *x)
     x->command = NULL;
     x->key = (aff_bytes){ NULL, 0 };
     x->prefer = AFF_RETURN_DEFAULT;
+    x->coding = AFF_CODING_IDENTITY;
     x->match.any = x->none_match.any = false;
     x->match.count = x->none_match.count = 0;
     x->charged = x->body_max = x->noted = 0;
     x->op.command.state = NULL;
     x->answer = x->resume = NULL;
+    x->accepts = NULL;
     x->refused = x->status = 0;
     x->response = NULL;
     x->response_kept = false;

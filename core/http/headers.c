@@ -16,6 +16,7 @@ static const struct {
     size_t len;
 } names[AFF_FIELDS] = {
     [AFF_FIELD_ACCEPT] = NAME("Accept"),
+    [AFF_FIELD_ACCEPT_ENCODING] = NAME("Accept-Encoding"),
     [AFF_FIELD_IF_MATCH] = NAME("If-Match"),
     [AFF_FIELD_IF_NONE_MATCH] = NAME("If-None-Match"),
     [AFF_FIELD_PREFER] = NAME("Prefer"),

@@ -12,6 +12,7 @@
 enum aff_field {
     /* lists: several lines are one list */
     AFF_FIELD_ACCEPT,
+    AFF_FIELD_ACCEPT_ENCODING,
     AFF_FIELD_IF_MATCH,
     AFF_FIELD_IF_NONE_MATCH,
     AFF_FIELD_PREFER,

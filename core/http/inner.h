@@ -8,6 +8,7 @@
  *   exchange.c    a request from its first byte to its answer
  *   routes.c      which paths and methods there are
  *   answer.c      responses                                    kept.h      those that can be sent again
+ *   coding.c      responses that gzip makes smaller
  *   value.c       GET, PUT, DELETE of a value                  write.c     what writes and commands have in common
  *   command.c     the application's commands
  *   outcome.c     /outcome/{id}                                admin.c     /livez and the like
@@ -19,6 +20,7 @@
 #ifndef AFF_HTTP_INNER_H
 #define AFF_HTTP_INNER_H
 
+#include "base/gzip.h"
 #include "http/conditional.h"
 #include "http/gate.h"
 #include "http/guard.h"
@@ -36,6 +38,15 @@
 struct aff_exchange;
 
 /* ---- the server of a loop ---- */
+
+enum { AFF_GZIP_LENGTHS = 1024 };
+
+/* Of a version that was coded; a 304 and a HEAD tell it. */
+struct aff_gzip_length {
+    const struct aff_space *space; /* NULL: the place is free */
+    struct aff_etag tag;
+    uint64_t length;
+};
 
 struct aff_http {
     struct aff_http_opts opts;
@@ -63,6 +74,8 @@ struct aff_http {
     struct aff_http_stats stats;
     struct aff_kept kept[AFF_KEPT_PLACES];
     struct aff_kept_document openapi, docs;
+    struct aff_gzip *gzip; /* made when it is first wanted */
+    struct aff_gzip_length gzip_lengths[AFF_GZIP_LENGTHS];
 };
 
 /* The daemon has something to do; from anywhere on the loop. */
@@ -161,6 +174,7 @@ struct aff_exchange {
     const aff_command *command;
     aff_bytes key;
     enum aff_return prefer;
+    enum aff_coding coding;           /* of the answer */
     enum aff_consistency consistency; /* of a read */
     struct aff_etags match, none_match;
     bool is_json;
@@ -177,7 +191,8 @@ struct aff_exchange {
     void (*resume)(struct aff_exchange *x); /* when it was released; in the handler */
 
     /* the answer */
-    int refused; /* code of a problem that was found before the request was carried out; 0: none */
+    const char *accepts; /* with a 415: the media types that are right */
+    int refused;         /* code of a problem that was found before the request was carried out; 0: none */
     char detail[AFF_DETAIL_MAX];
     int status;
     uint64_t response_len;
@@ -194,6 +209,11 @@ void aff_exchange_free(struct aff_exchange *x); /* at the end of the server; cal
 enum MHD_Result aff_exchange_step(struct aff_exchange *x, const char *method, const char *version, const char *upload,
                                   size_t *upload_len);
 bool aff_exchange_overdue(struct aff_exchange *x); /* false: not yet, or not any more */
+
+static inline bool aff_reads(const struct aff_exchange *x)
+{
+    return x->method == AFF_GET || x->method == AFF_HEAD;
+}
 
 /* Notes why the request is not carried out; the first reason stays. */
 void aff_refuse(struct aff_exchange *x, int code, const char *format, ...) AFF_PRINTF(3, 4);
@@ -224,6 +244,22 @@ void aff_answer_refused(struct aff_exchange *x);
 void aff_answer_options(struct aff_exchange *x);
 void aff_answer_etag(struct aff_exchange *x, struct aff_etag tag);
 void aff_answer_position(struct aff_exchange *x, uint32_t partition, int64_t offset);
+
+/* ---- coding.c ---- */
+
+/*
+ * Decides x->coding for a body of this type and length by Accept-Encoding. AFF_CODING_NONE: a 406 was answered; only to GET and
+ * HEAD, since what another method has done is told in any case. `*ret_varies`
+ * (may be NULL): another Accept-Encoding could have had another answer, so this one needs a Vary.
+ */
+enum aff_coding aff_coding_of(struct aff_exchange *x, aff_bytes type, size_t length, bool *ret_varies);
+/* As aff_answer() with the type of the body, in whatever coding Accept-Encoding chooses for it, with what must be said of that. */
+void aff_answer_coded(struct aff_exchange *x, int status, aff_bytes body, aff_bytes type);
+/* The same when x->coding is decided: gzip. */
+void aff_answer_gzip(struct aff_exchange *x, int status, aff_bytes body);
+/* How long the coded form of a version of a value is; known when it was sent or asked for lately, and found out otherwise. */
+uint64_t aff_gzip_length(struct aff_exchange *x, struct aff_etag tag, aff_bytes value);
+void aff_gzip_remember(struct aff_exchange *x, struct aff_etag tag, uint64_t length);
 
 /* ---- routes.c ---- */
 
@@ -264,6 +300,7 @@ int aff_get_found(struct aff_exchange *x, struct aff_found *ret_found);
 
 void aff_check_query(struct aff_exchange *x, const char *known); /* refuses any parameter but `known` (may be NULL) */
 void aff_check_key(struct aff_exchange *x);
+void aff_check_coding(struct aff_exchange *x); /* of the body: none */
 void aff_check_conditions(struct aff_exchange *x);
 void aff_check_consistency(struct aff_exchange *x);
 void aff_check_write(struct aff_exchange *x); /* all that PUT, DELETE and commands may carry */

@@ -17,6 +17,80 @@ static aff_bytes take_until(aff_bytes *rest, const char *marks)
     return aff_bytes_of(start, (size_t)(at - start));
 }
 
+/* ---- Accept-Encoding ---- */
+
+enum { WEIGHT_UNSAID = -1, WEIGHT_WHOLE = 1000 };
+
+/* "0", "0.5", "1.000": in thousandths. */
+static bool parse_weight(aff_bytes text, int *ret_weight)
+{
+    const char *at = text.data;
+    int weight = 0, scale = WEIGHT_WHOLE;
+    if (!text.len || text.len > 5 || (at[0] != '0' && at[0] != '1') || (text.len > 1 && at[1] != '.'))
+        return false;
+    for (size_t i = 0; i < text.len; i += i == 0 ? 2 : 1, scale /= 10) {
+        if (at[i] < '0' || at[i] > '9')
+            return false;
+        weight += (at[i] - '0') * scale;
+    }
+    *ret_weight = weight;
+    return weight <= WEIGHT_WHOLE;
+}
+
+/* "gzip", "gzip;q=0.5". False: neither. */
+static bool parse_coding(aff_bytes item, aff_bytes *ret_name, int *ret_weight)
+{
+    *ret_name = aff_trimmed(take_until(&item, ";"));
+    *ret_weight = WEIGHT_WHOLE;
+    item = aff_trimmed(item);
+    if (!item.len)
+        return aff_is_token(*ret_name);
+    aff_bytes name = take_until(&item, "=");
+    return aff_is_token(*ret_name) && aff_same_word(name, "q") && parse_weight(item, ret_weight);
+}
+
+enum aff_coding aff_coding_choose(aff_bytes accept_encoding, bool gzip_fits)
+{
+    int gzip = WEIGHT_UNSAID, identity = WEIGHT_UNSAID, others = WEIGHT_UNSAID, weight;
+    while (accept_encoding.data && accept_encoding.len) {
+        aff_bytes item = aff_trimmed(take_until(&accept_encoding, ",")), name;
+        if (!item.len)
+            continue;
+        if (!parse_coding(item, &name, &weight))
+            return AFF_CODING_IDENTITY;
+        int *said = aff_same_word(name, "gzip") || aff_same_word(name, "x-gzip") ? &gzip
+                    : aff_same_word(name, "identity")                            ? &identity
+                    : aff_same_word(name, "*")                                   ? &others
+                                                                                 : NULL;
+        if (said && weight > *said)
+            *said = weight;
+    }
+    gzip = gzip != WEIGHT_UNSAID ? gzip : others;
+    identity = identity != WEIGHT_UNSAID ? identity : others;
+    if (gzip_fits && gzip > 0 && gzip >= identity)
+        return AFF_CODING_GZIP;
+    return identity == 0 ? AFF_CODING_NONE : AFF_CODING_IDENTITY;
+}
+
+bool aff_media_shrinks(aff_bytes content_type)
+{
+    static const char *const known[] = { "application/json",       "application/jsonl", "application/x-ndjson",
+                                         "application/javascript", "application/xml",   "application/yaml" };
+    struct aff_media media;
+    if (!aff_media_parse(content_type, &media))
+        return false;
+    if (aff_same_word(media.type, "text"))
+        return !aff_same_word(media.subtype, "event-stream");
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (aff_media_is(&media, known[i]))
+            return true;
+    aff_bytes end = media.subtype.len > 4 ? aff_bytes_of((const char *)media.subtype.data + media.subtype.len - 4, 4)
+                                          : aff_str("");
+    return aff_same_word(end, "+xml") || aff_media_is_json(&media);
+}
+
+/* ---- Prefer and the like ---- */
+
 enum aff_return aff_prefer_return(aff_bytes prefer)
 {
     while (prefer.len) {

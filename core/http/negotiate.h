@@ -1,5 +1,5 @@
 /*
- * negotiate.h - what a client asks for beside the thing itself: Prefer, lifetimes, consistency, idempotency.
+ * negotiate.h - what a client asks for beside the thing itself: codings, Prefer, lifetimes, consistency, idempotency.
  *
  * Pure; any thread.
  */
@@ -9,6 +9,19 @@
 #include <affinity/bytes.h>
 #include <affinity/error.h>
 #include <stdint.h>
+
+/* How a body travels; none: the client takes no way that there is. */
+enum aff_coding { AFF_CODING_IDENTITY, AFF_CODING_GZIP, AFF_CODING_NONE };
+
+/*
+ * What Accept-Encoding (RFC 9110, 12.5.3; data NULL: it did not come) makes of a body that can be coded by gzip, or cannot. Of two
+ * codings the one with the larger weight; gzip when they are equal, or when identity is not mentioned. A field that cannot be
+ * read is ignored.
+ */
+enum aff_coding aff_coding_choose(aff_bytes accept_encoding, bool gzip_fits);
+
+/* Text of some kind, which gzip makes smaller: "text/plain", "application/json", "image/svg+xml". */
+bool aff_media_shrinks(aff_bytes content_type);
 
 enum aff_return { AFF_RETURN_DEFAULT, AFF_RETURN_MINIMAL, AFF_RETURN_REPRESENTATION };
 

@@ -1,5 +1,5 @@
 /*
- * routes.c - which paths there are, and what each method does on them: one table.
+ * routes.c - which paths there are, and what each method does on them: one table. HEAD goes where GET does.
  *
  *   first segment + number of segments  ->  a row  ->  resolve (keyspace, key, command)  ->  the method's verb
  */
@@ -65,25 +65,23 @@ static int find_command(struct aff_exchange *x)
 
 /* ---- methods ---- */
 
-enum { READS = 1 << AFF_GET | 1 << AFF_HEAD };
-
 static unsigned value_methods(const struct aff_exchange *x)
 {
     unsigned rest = x->space->rest ? x->space->rest : AFF_REST_ALL;
-    return (rest & AFF_REST_GET ? READS : 0U) | (rest & AFF_REST_PUT ? 1U << AFF_PUT : 0) |
+    return (rest & AFF_REST_GET ? 1U << AFF_GET : 0) | (rest & AFF_REST_PUT ? 1U << AFF_PUT : 0) |
            (rest & AFF_REST_DELETE ? 1U << AFF_DELETE : 0);
 }
 
 static unsigned command_methods(const struct aff_exchange *x)
 {
-    return 1U << AFF_POST | (x->command->read ? READS : 0U);
+    return 1U << AFF_POST | (x->command->read ? 1U << AFF_GET : 0);
 }
 
 /* ---- the table ---- */
 
 #define PAGE(name_, first_, verb_)                                                                                     \
     {                                                                                                                  \
-        .name = (name_), .first = (first_), .count = 1, .verbs = { [AFF_GET] = &(verb_), [AFF_HEAD] = &(verb_) }       \
+        .name = (name_), .first = (first_), .count = 1, .verbs = { [AFF_GET] = &(verb_) }                              \
     }
 
 static const struct aff_route routes[] = {
@@ -92,23 +90,15 @@ static const struct aff_route routes[] = {
       .count = 3,
       .resolve = find_key,
       .allowed = value_methods,
-      .verbs = { [AFF_GET] = &aff_verb_get,
-                 [AFF_HEAD] = &aff_verb_get,
-                 [AFF_PUT] = &aff_verb_put,
-                 [AFF_DELETE] = &aff_verb_delete } },
+      .verbs = { [AFF_GET] = &aff_verb_get, [AFF_PUT] = &aff_verb_put, [AFF_DELETE] = &aff_verb_delete } },
     { .name = AFF_ROUTE_COMMAND,
       .first = "v1",
       .count = 4,
       .resolve = find_command,
       .allowed = command_methods,
-      .verbs = { [AFF_GET] = &aff_verb_command_get,
-                 [AFF_HEAD] = &aff_verb_command_get,
-                 [AFF_POST] = &aff_verb_command } },
+      .verbs = { [AFF_GET] = &aff_verb_command_get, [AFF_POST] = &aff_verb_command } },
     { .name = AFF_ROUTE_KEYSPACE, .first = "v1", .count = 2, .resolve = find_space },
-    { .name = AFF_ROUTE_OUTCOME,
-      .first = "outcome",
-      .count = 2,
-      .verbs = { [AFF_GET] = &aff_verb_outcome, [AFF_HEAD] = &aff_verb_outcome } },
+    { .name = AFF_ROUTE_OUTCOME, .first = "outcome", .count = 2, .verbs = { [AFF_GET] = &aff_verb_outcome } },
     PAGE(AFF_ROUTE_LIVEZ, "livez", aff_verb_livez),
     PAGE(AFF_ROUTE_READYZ, "readyz", aff_verb_readyz),
     PAGE(AFF_ROUTE_METRICS, "metrics", aff_verb_metrics),
@@ -118,9 +108,7 @@ static const struct aff_route routes[] = {
     { .name = AFF_ROUTE_VERIFY,
       .first = "verify",
       .count = 1,
-      .verbs = { [AFF_GET] = &aff_verb_verified,
-                 [AFF_HEAD] = &aff_verb_verified,
-                 [AFF_POST] = &aff_verb_verify } },
+      .verbs = { [AFF_GET] = &aff_verb_verified, [AFF_POST] = &aff_verb_verify } },
 };
 
 /* For "*" and nothing else: what the server as a whole takes. */
@@ -145,6 +133,8 @@ static unsigned allowed_methods(const struct aff_exchange *x)
         for (int method = 0; method < AFF_METHODS; method++)
             allowed |= x->route->verbs[method] ? 1U << method : 0;
     }
+    if (allowed & 1U << AFF_GET)
+        allowed |= 1U << AFF_HEAD;
     return allowed | 1U << AFF_OPTIONS;
 }
 
@@ -177,6 +167,10 @@ void aff_route(struct aff_exchange *x)
     if (route->resolve && route->resolve(x) != 0)
         return;
     x->verb = route->verbs[x->method];
-    if (!(allowed_methods(x) & 1U << x->method) || (!x->verb && x->method != AFF_OPTIONS))
+    if (x->method == AFF_HEAD && !x->verb)
+        x->verb = route->verbs[AFF_GET]; /* the same, without its body */
+    if (x->target.asterisk && x->method != AFF_OPTIONS)
+        aff_refuse(x, AFF_EINVAL, "the target * is for OPTIONS alone");
+    else if (!(allowed_methods(x) & 1U << x->method) || (!x->verb && x->method != AFF_OPTIONS))
         refuse_method(x);
 }

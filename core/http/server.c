@@ -298,6 +298,7 @@ void aff_http_stop(struct aff_http *http)
     aff_kept_clear(http->kept);
     aff_kept_document_drop(&http->openapi);
     aff_kept_document_drop(&http->docs);
+    http->gzip = aff_gzip_free(http->gzip);
     aff_list_each(link, &http->lingering)
         aff_linger_cut(&aff_container_of(link, struct aff_conn, link)->linger);
     assert(aff_list_empty(&http->conns));

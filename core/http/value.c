@@ -47,6 +47,15 @@ static bool is_acceptable(const struct aff_exchange *x, aff_bytes content_type)
            aff_media_accepted(x->headers.field[AFF_FIELD_ACCEPT], &media);
 }
 
+static void refuse_type(struct aff_exchange *x, aff_bytes type)
+{
+    char detail[AFF_TYPE_MAX + 64];
+    (void)snprintf(detail, sizeof detail, "the value is %.*s, which Accept does not allow", (int)type.len,
+                   (const char *)type.data);
+    aff_answer_code(x, AFF_ENOTACCEPTABLE, detail);
+    aff_answer_header(x, "Vary", "Accept");
+}
+
 static void answer_number(struct aff_exchange *x, const char *name, int64_t ms)
 {
     char text[32];
@@ -71,7 +80,8 @@ static void add_version(struct aff_exchange *x, const struct aff_found *found, s
     answer_number(x, "Affinity-Event-Time", item->version.event_ms);
 }
 
-static void answer_whole(struct aff_exchange *x, const struct aff_found *found, struct aff_etag tag, aff_bytes type)
+static void answer_whole(struct aff_exchange *x, const struct aff_found *found, struct aff_etag tag, aff_bytes type,
+                         bool varies)
 {
     struct aff_kept *place = aff_kept_place(x->http->kept, x->space, tag);
     /* flush() adds "Connection: close" to the answer of the last two, which must not stay on a kept one */
@@ -82,23 +92,76 @@ static void answer_whole(struct aff_exchange *x, const struct aff_found *found, 
     }
     aff_answer(x, 200, found->item.value);
     add_version(x, found, tag, type);
+    if (varies)
+        aff_answer_header(x, "Vary", "Accept-Encoding");
     if (keep && x->response) {
         aff_kept_set(place, x->space, tag, x->response);
         x->response_kept = true;
     }
 }
 
-static void answer_value(struct aff_exchange *x, const struct aff_found *found, struct aff_etag tag, int status)
+/*
+ * A 304 names the form that the client has: of the two that If-None-Match may list, the one that it would be sent, or else the
+ * other.
+ */
+static void choose_named(struct aff_exchange *x, struct aff_etag tag)
+{
+    bool gzip = x->coding == AFF_CODING_GZIP;
+    if (!aff_headers_have(&x->headers, AFF_FIELD_IF_NONE_MATCH) || x->none_match.any ||
+        aff_etags_name(&x->none_match, tag, gzip))
+        return;
+    x->coding = gzip ? AFF_CODING_IDENTITY : AFF_CODING_GZIP;
+}
+
+/* Of the body that a GET would be sent. */
+static uint64_t whole_length(struct aff_exchange *x, const struct aff_found *found, struct aff_etag tag)
+{
+    return x->coding == AFF_CODING_GZIP ? aff_gzip_length(x, tag, found->item.value) : found->item.value.len;
+}
+
+static void answer_head(struct aff_exchange *x, const struct aff_found *found, struct aff_etag tag, aff_bytes type,
+                        bool varies)
+{
+    aff_answer_bodiless(x, 200, whole_length(x, found, tag));
+    if (x->coding == AFF_CODING_GZIP)
+        aff_answer_header(x, "Content-Encoding", "gzip");
+    if (varies || x->coding == AFF_CODING_GZIP)
+        aff_answer_header(x, "Vary", "Accept-Encoding");
+    add_version(x, found, tag, type);
+}
+
+static void answer_unchanged(struct aff_exchange *x, const struct aff_found *found, struct aff_etag tag, aff_bytes type,
+                             bool varies)
+{
+    uint64_t length = whole_length(x, found, tag);
+    choose_named(x, tag);
+    aff_answer_bodiless(x, 304, length);
+    add_version(x, found, tag, type);
+    if (varies)
+        aff_answer_header(x, "Vary", "Accept-Encoding");
+}
+
+static void answer_value(struct aff_exchange *x, const struct aff_found *found, struct aff_etag tag, bool unchanged)
 {
     const struct aff_item *item = &found->item;
     aff_bytes type = item->content_type.len ? item->content_type : aff_str(octets);
-    if (status == 200 && !is_acceptable(x, type)) {
-        aff_answer_code(x, AFF_ENOTACCEPTABLE, "Accept does not allow the media type of the value");
-    } else if (status == 200 && x->method == AFF_GET) {
-        answer_whole(x, found, tag, type);
-    } else {
-        aff_answer_bodiless(x, status, item->value.len);
+    bool varies = false;
+    if (!unchanged && !is_acceptable(x, type)) {
+        refuse_type(x, type);
+        return;
+    }
+    if (aff_coding_of(x, type, item->value.len, &varies) == AFF_CODING_NONE)
+        return;
+    if (unchanged) {
+        answer_unchanged(x, found, tag, type, varies);
+    } else if (x->method == AFF_HEAD) {
+        answer_head(x, found, tag, type, varies);
+    } else if (x->coding == AFF_CODING_GZIP) {
+        aff_answer_gzip(x, 200, item->value);
+        aff_gzip_remember(x, tag, x->response_len);
         add_version(x, found, tag, type);
+    } else {
+        answer_whole(x, found, tag, type, varies);
     }
 }
 
@@ -111,7 +174,7 @@ static void answer_found(struct aff_exchange *x, const struct aff_found *found)
     else if (!found->exists)
         aff_answer_code(x, AFF_ENOTFOUND, NULL);
     else
-        answer_value(x, found, tag, verdict == AFF_VERDICT_NOT_MODIFIED ? 304 : 200);
+        answer_value(x, found, tag, verdict == AFF_VERDICT_NOT_MODIFIED);
 }
 
 static void answer_read(struct aff_exchange *x, int code, const struct aff_found *found)
@@ -165,6 +228,7 @@ static void check_type(struct aff_exchange *x)
 {
     aff_bytes type = x->headers.field[AFF_FIELD_CONTENT_TYPE];
     struct aff_media media;
+    x->accepts = "*/*";
     if (!type.data)
         type = aff_str(octets);
     if (type.len > AFF_TYPE_MAX || !aff_media_parse(type, &media)) {
@@ -174,9 +238,7 @@ static void check_type(struct aff_exchange *x)
     memcpy(x->content_type, type.data, type.len);
     x->content_type[type.len] = 0;
     x->is_json = aff_media_is_json(&media);
-    aff_bytes coding = x->headers.field[AFF_FIELD_CONTENT_ENCODING];
-    if (coding.data && !aff_same_word(coding, "identity"))
-        aff_refuse(x, AFF_EMEDIATYPE, "a body with a Content-Encoding is not taken");
+    aff_check_coding(x);
 }
 
 static void check_put(struct aff_exchange *x)
@@ -242,6 +304,8 @@ static void answer_delete(struct aff_exchange *x)
     if (aff_answer_failure(x))
         return;
     aff_answer(x, 204, aff_str(""));
+    if (x->prefer == AFF_RETURN_MINIMAL)
+        aff_answer_header(x, "Preference-Applied", "return=minimal");
     aff_answer_written(x, false);
 }
 

@@ -3,6 +3,8 @@
  */
 #include "http/inner.h"
 
+#include "serde/media.h"
+
 #include <stdio.h>
 
 /* ---- checking the head ---- */
@@ -21,6 +23,15 @@ void aff_check_query(struct aff_exchange *x, const char *known)
                        (const char *)name.data);
     if (rc)
         aff_refuse(x, AFF_EINVAL, "a '%%' in the query must be followed by two hexadecimal digits");
+}
+
+void aff_check_coding(struct aff_exchange *x)
+{
+    aff_bytes coding = x->headers.field[AFF_FIELD_CONTENT_ENCODING];
+    if (!coding.data || aff_same_word(coding, "identity") || aff_refused(x))
+        return;
+    x->accepts = NULL;
+    aff_refuse(x, AFF_EMEDIATYPE, "a body with a Content-Encoding is not taken");
 }
 
 static void check_tags(struct aff_exchange *x, enum aff_field field, const char *name, bool weak,

@@ -29,6 +29,20 @@ static void prints_a_tag_and_reads_it_again(void **state)
     }
 }
 
+static void the_coded_form_has_a_tag_of_its_own(void **state)
+{
+    (void)state;
+    const struct aff_etag largest = { UINT32_MAX, UINT32_MAX, INT64_MAX };
+    char text[AFF_ETAG_TEXT_MAX];
+    struct aff_etag again;
+    assert_int_equal(aff_etag_print_gzip(mine, text), strlen("\"0badcafe-7-88213-gzip\""));
+    assert_string_equal(text, "\"0badcafe-7-88213-gzip\"");
+    assert_true(aff_etag_parse(aff_str("0badcafe-7-88213-gzip"), &again));
+    assert_int_equal(again.offset, mine.offset);
+    size_t length = aff_etag_print_gzip(largest, text);
+    assert_int_equal(length, strlen(text));
+}
+
 static void other_tags_are_not_ours(void **state)
 {
     (void)state;
@@ -47,7 +61,13 @@ static void other_tags_are_not_ours(void **state)
                              "0badcafe-4294967296-1",
                              "0badcafe-7-9223372036854775808",
                              "0badcafe-7-1-1",
-                             "0badcafe_7-1x" };
+                             "0badcafe_7-1x",
+                             "-gzip",
+                             "0badcafe-7-gzip",
+                             "0badcafe-7--gzip",
+                             "0badcafe-7-1gzip",
+                             "0badcafe-7-1-gzip-gzip",
+                             "0badcafe-7-1-GZIP" };
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         struct aff_etag tag;
         if (aff_etag_parse(aff_str(others[i]), &tag))
@@ -72,6 +92,21 @@ static void a_list_holds_the_tags_that_can_be_ours(void **state)
     assert_true(aff_etags_contain(&tags, (struct aff_etag){ 0x0badcafe, 7, 5 }));
     assert_false(aff_etags_contain(&tags, (struct aff_etag){ 0x0badcafe, 8, 5 }));
     assert_false(aff_etags_contain(&tags, (struct aff_etag){ 0x0badcaff, 7, 5 }));
+}
+
+static void a_condition_takes_both_forms_and_knows_which_it_was(void **state)
+{
+    (void)state;
+    struct aff_etags tags;
+    const struct aff_etag other = { 0x0badcafe, 7, 5 };
+    assert_int_equal(parse("\"0badcafe-7-5\", \"0badcafe-7-88213-gzip\"", true, &tags), 0);
+    assert_true(aff_etags_contain(&tags, mine));
+    assert_true(aff_etags_name(&tags, mine, true));
+    assert_false(aff_etags_name(&tags, mine, false));
+    assert_true(aff_etags_name(&tags, other, false));
+    assert_false(aff_etags_name(&tags, other, true));
+    assert_int_equal(parse("\"0badcafe-7-88213\"", true, &tags), 0); /* nothing is left of the list before */
+    assert_false(aff_etags_name(&tags, mine, true));
 }
 
 static void a_weak_tag_matches_only_where_comparison_is_weak(void **state)
@@ -231,6 +266,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prints_a_tag_and_reads_it_again),
+        cmocka_unit_test(the_coded_form_has_a_tag_of_its_own),
+        cmocka_unit_test(a_condition_takes_both_forms_and_knows_which_it_was),
         cmocka_unit_test(other_tags_are_not_ours),
         cmocka_unit_test(a_list_holds_the_tags_that_can_be_ours),
         cmocka_unit_test(a_weak_tag_matches_only_where_comparison_is_weak),

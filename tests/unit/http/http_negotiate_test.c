@@ -1,4 +1,4 @@
-/* Prefer, lifetimes, event times, consistency, Idempotency-Key, traceparent. */
+/* Accept-Encoding, Prefer, lifetimes, event times, consistency, Idempotency-Key, traceparent. */
 #include "http/negotiate.h"
 
 #include <setjmp.h>
@@ -6,6 +6,74 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+
+/* What is chosen where gzip fits, and where it does not. */
+static void the_coding_with_the_larger_weight_is_chosen(void **state)
+{
+    (void)state;
+    const enum aff_coding I = AFF_CODING_IDENTITY, G = AFF_CODING_GZIP, N = AFF_CODING_NONE;
+    const struct {
+        const char *accept;
+        enum aff_coding fits, not ;
+    } cases[] = {
+        { NULL, I, I },
+        { "", I, I },
+        { " , ", I, I },
+        { "gzip", G, I },
+        { "GZip", G, I },
+        { "x-gzip", G, I },
+        { "br", I, I },
+        { "br, deflate;q=0.9, gzip;q=0.8", G, I },
+        { "gzip;q=0", I, I },
+        { "gzip;q=0.000", I, I },
+        { "gzip ; q=0.001", G, I },
+        { "gzip;Q=1.000", G, I },
+        { "identity", I, I },
+        { "identity, gzip", G, I },
+        { "gzip;q=0.5, identity", I, I },
+        { "gzip;q=0.5, identity;q=0.5", G, I },
+        { "*", G, I },
+        { "*;q=0", N, N },
+        { "gzip, *;q=0", G, N },
+        { "identity;q=0", N, N },
+        { "identity;q=0, *", G, N },
+        { "identity;q=0, br", N, N },
+        { "identity;q=0.2, *;q=0", I, I },
+        { "gzip;q=0, *", I, I },
+        { "gzip;q=0, gzip;q=1", G, I },
+        /* what cannot be read is ignored */
+        { "gzip;q=2", I, I },
+        { "gzip;q=1.001", I, I },
+        { "gzip;q=0.0001", I, I },
+        { "gzip;q=", I, I },
+        { "gzip;q=.5", I, I },
+        { "gzip;level=9", I, I },
+        { "gz ip", I, I },
+        { "identity;q=0, \"", I, I },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        aff_bytes accept = cases[i].accept ? aff_str(cases[i].accept) : (aff_bytes){ NULL, 0 };
+        if (aff_coding_choose(accept, true) != cases[i].fits || aff_coding_choose(accept, false) != cases[i].not )
+            fail_msg("Accept-Encoding: %s", cases[i].accept);
+    }
+}
+
+static void text_shrinks(void **state)
+{
+    (void)state;
+    const char *text[] = { "text/plain",    "TEXT/html; charset=utf-8", "application/json", "application/problem+json",
+                           "image/svg+xml", "application/jsonl",        "application/xml" };
+    const char *others[] = {
+        "image/png", "application/octet-stream", "text/event-stream", "application/gzip", "video/mp4", "json",
+        "",          "application/+xmlx"
+    };
+    for (size_t i = 0; i < sizeof text / sizeof *text; i++)
+        if (!aff_media_shrinks(aff_str(text[i])))
+            fail_msg("%s is text", text[i]);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (aff_media_shrinks(aff_str(others[i])))
+            fail_msg("%s is no text", others[i]);
+}
 
 static void the_first_return_preference_counts(void **state)
 {
@@ -112,6 +180,8 @@ static void a_traceparent_of_version_00_is_passed_on(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_coding_with_the_larger_weight_is_chosen),
+        cmocka_unit_test(text_shrinks),
         cmocka_unit_test(the_first_return_preference_counts),
         cmocka_unit_test(a_lifetime_has_a_unit),
         cmocka_unit_test(an_event_time_is_a_number_of_milliseconds),

@@ -498,7 +498,9 @@ static void options_tells_what_is_allowed(void **state)
     assert_status(&r, 204);
     assert_header(&r, "Allow", "GET, HEAD, PUT, POST, DELETE, OPTIONS");
     ask("GET * HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_status(&r, 405);
+    assert_problem(&r, 400, "bad-request", "OPTIONS");
+    ask("HEAD * HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_status(&r, 400);
 }
 
 static void a_parameter_that_is_not_known_is_named(void **state)
