@@ -143,7 +143,7 @@ static unsigned hex4(const unsigned char *at)
     unsigned value = 0;
 
     for (int i = 0; i < 4; i++)
-        value = value << 4 | (is_digit(at[i]) ? at[i] - '0' : (at[i] | 0x20u) - 'a' + 10u);
+        value = value << 4 | (is_digit(at[i]) ? at[i] - (unsigned)'0' : (at[i] | 0x20u) - 'a' + 10u);
     return value;
 }
 
@@ -228,6 +228,27 @@ bool aff_json_string(const struct aff_json_tree *tree, uint32_t node, char *room
     return aff_json_unquote(aff_json_text(tree, node), room, ret_len);
 }
 
+struct aff_json_letters aff_json_letters_of(aff_bytes quoted)
+{
+    const unsigned char *at = quoted.data;
+
+    assert(quoted.len >= 2);
+    return (struct aff_json_letters){ .at = at + 1, .end = at + quoted.len - 1 };
+}
+
+int aff_json_letter(struct aff_json_letters *l)
+{
+    bool lone = false;
+
+    if (l->begin == l->len) {
+        if (l->at == l->end)
+            return -1;
+        l->begin = 0;
+        l->len = (unsigned char)take(&l->at, l->end, l->bytes, &lone);
+    }
+    return l->bytes[l->begin++];
+}
+
 /* The next byte of a name, which in a pointer may be written as ~0 or ~1. -1: it has ended. */
 static int next_byte(const unsigned char **at, const unsigned char *end, bool tilde)
 {
@@ -239,21 +260,22 @@ static int next_byte(const unsigned char **at, const unsigned char *end, bool ti
 
 static bool spells(aff_bytes quoted, aff_bytes name, bool tilde)
 {
-    const unsigned char *at = (const unsigned char *)quoted.data + 1, *end = at + quoted.len - 2;
+    aff_bytes inside = aff_bytes_of((const unsigned char *)quoted.data + 1, quoted.len - 2);
+    struct aff_json_letters letters = aff_json_letters_of(quoted);
     const unsigned char *n = name.data, *name_end = n + name.len;
-    bool lone = false;
+    int c, d;
 
-    if (!tilde && !memchr(at, '\\', (size_t)(end - at)))
-        return aff_bytes_equal(aff_bytes_of(at, (size_t)(end - at)), name);
-    while (at < end) {
-        unsigned char bytes[4];
-        size_t len = take(&at, end, bytes, &lone);
-
-        for (size_t i = 0; i < len; i++)
-            if (next_byte(&n, name_end, tilde) != bytes[i])
-                return false;
-    }
-    return n == name_end;
+    if (inside.len / 6 > name.len) /* no escape is longer for a byte */
+        return false;
+    if (!tilde && inside.len < name.len)
+        return false;
+    if (!tilde && !memchr(inside.data, '\\', inside.len))
+        return aff_bytes_equal(inside, name);
+    do {
+        c = aff_json_letter(&letters);
+        d = next_byte(&n, name_end, tilde);
+    } while (c == d && c >= 0);
+    return c == d;
 }
 
 bool aff_json_spells(aff_bytes quoted, aff_bytes name)
@@ -301,7 +323,7 @@ static uint32_t find_element(const struct aff_json_tree *tree, uint32_t node, af
     return found;
 }
 
-static bool is_pointer(aff_bytes pointer)
+bool aff_json_pointer_fits(aff_bytes pointer)
 {
     const unsigned char *at = pointer.data, *end = at + pointer.len;
 
@@ -320,7 +342,7 @@ uint32_t aff_json_point(const struct aff_json_tree *tree, aff_bytes pointer, boo
     const unsigned char *at = pointer.data, *end = at + pointer.len;
     uint32_t node = 0;
 
-    *ret_malformed = !is_pointer(pointer);
+    *ret_malformed = !aff_json_pointer_fits(pointer);
     if (*ret_malformed)
         return AFF_JSON_NONE;
     while (at < end && node != AFF_JSON_NONE) {

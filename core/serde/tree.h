@@ -65,6 +65,8 @@ static inline aff_bytes aff_json_key(const struct aff_json_tree *tree, uint32_t 
  * Looks at every member: time linear in the object's names.
  */
 uint32_t aff_json_member(const struct aff_json_tree *tree, uint32_t node, aff_bytes name);
+/* Is it a pointer as RFC 6901 writes them? */
+bool aff_json_pointer_fits(aff_bytes pointer);
 /* RFC 6901. AFF_JSON_NONE: the pointer is well formed and names nothing; *ret_malformed says that it is not. */
 uint32_t aff_json_point(const struct aff_json_tree *tree, aff_bytes pointer, bool *ret_malformed);
 
@@ -78,6 +80,14 @@ uint32_t aff_json_point(const struct aff_json_tree *tree, aff_bytes pointer, boo
 bool aff_json_string(const struct aff_json_tree *tree, uint32_t node, char *room, size_t *ret_len);
 /* The same for the text of a string or of a name, with its quotes. */
 bool aff_json_unquote(aff_bytes quoted, char *room, size_t *ret_len);
+/* The bytes of a string's or name's text one after another; -1 at the end. */
+struct aff_json_letters {
+    const unsigned char *at, *end;
+    unsigned char bytes[4]; /* that an escape stands for */
+    unsigned char begin, len;
+};
+struct aff_json_letters aff_json_letters_of(aff_bytes quoted);
+int aff_json_letter(struct aff_json_letters *letters);
 /* Is the text of a name or string (with its quotes) another spelling of these bytes? */
 bool aff_json_spells(aff_bytes quoted, aff_bytes name);
 

@@ -59,7 +59,9 @@ extern "C" {
     X(EBUG, -34, 500, "internal", "A defect of the server")                                                           \
     X(EUNSAFE, -35, 503, "unsafe-log", "The changelog does not keep what is promised")                                \
     X(ESTALLED, -36, 503, "log-stalled", "The changelog does not confirm writes at this moment")                      \
-    X(EBUILDING, -37, 503, "index-building", "The index is being built")
+    X(EBUILDING, -37, 503, "index-building", "The index is being built")                                         \
+    X(EPATCH, -38, 422, "bad-patch", "The content is JSON, but not a patch")                                          \
+    X(EPATCHFAILED, -39, 409, "patch-failed", "The patch does not fit the present value")
 
 typedef enum aff_code {
     AFF_OK = 0,
