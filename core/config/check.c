@@ -88,8 +88,51 @@ static void check_listeners(const struct aff_fill *fill)
             }
 }
 
+/* ---- indexes ---- */
+
+static bool is_index_name(const char *name)
+{
+    size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+    return len >= 1 && len <= 40 && name[len] == '\0' && name[0] >= 'a' && name[0] <= 'z';
+}
+
+/* RFC 6901. */
+static bool is_pointer(const char *text)
+{
+    if (*text && *text != '/')
+        return false;
+    while ((text = strchr(text, '~'))) {
+        text++;
+        if (*text != '0' && *text != '1')
+            return false;
+    }
+    return true;
+}
+
+static void check_indexes(const struct aff_fill *fill, const struct aff_config_keyspace *k)
+{
+    enum { MOST = 16 };
+    for (size_t i = 0; i < k->indexes.count; i++) {
+        const struct aff_config_property *p = &k->indexes.items[i];
+        if (!is_index_name(p->name))
+            aff_complain(fill->source, p->mark,
+                         "keyspaces.%s.indexes.%.60s: this is no name of an index: expected a lower-case letter, then up to 39 "
+                         "of a-z, 0-9, _ and -",
+                         k->name, p->name);
+        else if (strcmp(p->value, AFF_INDEX_OF_EVENT_TIME) != 0 && !is_pointer(p->value))
+            aff_complain(fill->source, p->mark,
+                         "keyspaces.%s.indexes.%s: %s is not a JSON pointer such as /branch, and not " AFF_INDEX_OF_EVENT_TIME,
+                         k->name, p->name, aff_show(aff_str(p->value)).text);
+        else if (i == MOST)
+            aff_complain(fill->source, p->mark, "keyspaces.%s.indexes: has %zu entries, at most %d are possible", k->name,
+                         k->indexes.count, MOST);
+    }
+}
+
 void aff_check(const struct aff_fill *fill)
 {
+    for (size_t i = 0; i < fill->config->keyspaces_count; i++)
+        check_indexes(fill, &fill->config->keyspaces[i]);
     check_production(fill);
     check_kafka(fill);
     check_limits(fill);

@@ -66,7 +66,9 @@ struct aff_config_keyspace {
     bool require_match;
     int64_t compaction_lag_ms, tombstone_retention_ms;
     uint64_t max_value; /* bytes */
+    struct aff_config_properties indexes; /* name: a JSON pointer, or AFF_INDEX_OF_EVENT_TIME */
 };
+#define AFF_INDEX_OF_EVENT_TIME "event-time"
 
 struct aff_config {
     char *file; /* its name as given, for what is found wrong later */

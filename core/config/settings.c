@@ -149,7 +149,7 @@ struct aff_full_path aff_setting_full_path(const struct aff_setting *setting)
     if (setting->beside)
         len = aff_section_len(setting->path);
     if (setting->type == AFF_TYPE_PROPERTIES)
-        after = ".<property>";
+        after = setting->group == AFF_GROUP_ROOT ? ".<property>" : ".<index>";
     (void)snprintf(full.text, sizeof full.text, "%s%s%.*s%s", group, between, (int)len, setting->path, after);
     return full;
 }

@@ -301,14 +301,15 @@ static int read_properties(const struct aff_setting *setting, aff_bytes text, vo
 
 static void print_properties(const struct aff_setting *setting, const void *member, FILE *to)
 {
+    bool top = setting->group == AFF_GROUP_ROOT; /* what belongs to others, and may be secret */
     struct aff_config_properties all;
     memcpy(&all, member, sizeof all);
     if (!setting->beside)
         fputs("\n", to);
     for (size_t i = 0; i < all.count; i++) {
         const struct aff_config_property *property = &all.items[i];
-        fprintf(to, "%s%s: ", setting->beside ? "  " : "    ", property->name);
-        aff_text_print(aff_property_is_secret(property->name) ? "***" : property->value, to);
+        fprintf(to, "%s%s: ", setting->beside ? "  " : top ? "    " : "      ", property->name);
+        aff_text_print(top && aff_property_is_secret(property->name) ? "***" : property->value, to);
         fputc('\n', to);
     }
 }

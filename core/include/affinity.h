@@ -25,6 +25,7 @@
 #include <affinity/command.h>
 #include <affinity/error.h>
 #include <affinity/export.h>
+#include <affinity/index.h>
 #include <affinity/keyspace.h>
 #include <affinity/node.h>
 

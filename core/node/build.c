@@ -131,6 +131,7 @@ static int make_partition(struct aff_node *node, struct aff_node_space *space, u
         .group = node->loops[number % node->loops_count].group,
         .changelog = node->changelog,
         .coordinator = node->coordinator,
+        .finder = space->served->finder,
         .store = { .folder = folder, .map_bytes = map_bytes, .readers = node->loops_count, .logger = &node->logger },
     };
     aff_error problem = { 0 };
@@ -169,6 +170,7 @@ static void make_router(struct aff_node *node)
             .max_value = served->settings->max_value,
             .ttl_ms = served->settings->ttl_ms,
             .commands = served->commands,
+            .indexes = served->finder,
         };
         aff_router_add(node->router, &settings, node->spaces[i].parts);
     }

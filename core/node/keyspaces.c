@@ -96,8 +96,8 @@ static int check_unique(const char *keyspace, const aff_command *commands, size_
     return 0;
 }
 
-/* The table's elements lie `stride` bytes apart, whatever this library's size of one is. */
-static const char *element(const aff_command *table, size_t stride, size_t index)
+/* A table's elements lie `stride` bytes apart, whatever this library's size of one is. */
+static const char *element(const void *table, size_t stride, size_t index)
 {
     return (const char *)table + index * stride;
 }
@@ -132,6 +132,53 @@ static int copy_commands(const char *keyspace, const aff_command *table, struct 
             return code;
     }
     return 0;
+}
+
+/* ---- indexes ---- */
+
+static int add_index(struct aff_served *served, const aff_index *index, aff_error *err)
+{
+    aff_error problem = { 0 };
+    if (!served->finder) {
+        served->finder = aff_xmalloc(sizeof *served->finder);
+        aff_finder_init(served->finder);
+    }
+    int code = aff_finder_add(served->finder, index, &problem);
+    return code ? aff_fail_with(err, code, "keyspace %s: %.400s", served->settings->name, problem.text) : 0;
+}
+
+static int add_indexes(struct aff_served *served, const aff_index *table, aff_error *err)
+{
+    size_t stride = table->size, count = 0;
+    if (stride != 0 && stride < offsetof(aff_index, user))
+        return aff_fail_with(err, AFF_EINVAL, "keyspace %s: the first index's size is %zu; expected sizeof(aff_index)",
+                             served->settings->name, stride);
+    int code = 0;
+    for (const char *at; stride && code == 0 && size_of_element(at = element(table, stride, count)) != 0; count++) {
+        aff_index index = { 0 };
+        if (size_of_element(at) != stride)
+            return aff_fail_with(err, AFF_EINVAL,
+                                 "keyspace %s: index %zu does not begin with sizeof(aff_index), and is not AFF_INDEX_END",
+                                 served->settings->name, count);
+        memcpy(&index, at, stride < sizeof index ? stride : sizeof index);
+        code = add_index(served, &index, err);
+    }
+    return code;
+}
+
+static int add_configured_indexes(struct aff_served *served, aff_error *err)
+{
+    const struct aff_config_properties *from = &served->settings->indexes;
+    int code = 0;
+    for (size_t i = 0; i < from->count && code == 0; i++) {
+        bool event_time = strcmp(from->items[i].value, AFF_INDEX_OF_EVENT_TIME) == 0;
+        aff_index index = { .size = sizeof index,
+                            .name = from->items[i].name,
+                            .pointer = event_time ? NULL : from->items[i].value,
+                            .event_time = event_time };
+        code = add_index(served, &index, err);
+    }
+    return code;
 }
 
 /* ---- keyspaces ---- */
@@ -217,6 +264,8 @@ static int fill(struct aff_served_list *list, const aff_keyspace *const *keyspac
         served->doc = k.doc;
         served->value = k.value;
         code = k.commands ? copy_commands(k.name, k.commands, served, err) : 0;
+        if (code == 0 && k.indexes)
+            code = add_indexes(served, k.indexes, err);
         if (code)
             return code;
     }
@@ -238,7 +287,10 @@ int aff_served_merge(struct aff_config *config, const aff_keyspace *const *keysp
     list.items = aff_xcalloc(list.count, sizeof *list.items);
     for (size_t i = 0; i < list.count; i++)
         list.items[i] = (struct aff_served){ .settings = &config->keyspaces[i], .rest = AFF_REST_ALL };
-    code = fill(&list, keyspaces, err);
+    for (size_t i = 0; i < list.count && code == 0; i++)
+        code = add_configured_indexes(&list.items[i], err);
+    if (code == 0)
+        code = fill(&list, keyspaces, err);
     if (code)
         aff_served_fini(&list);
     else
@@ -248,8 +300,10 @@ int aff_served_merge(struct aff_config *config, const aff_keyspace *const *keysp
 
 void aff_served_fini(struct aff_served_list *list)
 {
-    for (size_t i = 0; i < list->count; i++)
+    for (size_t i = 0; i < list->count; i++) {
         free(list->items[i].commands);
+        free(list->items[i].finder);
+    }
     free(list->items);
     *list = (struct aff_served_list){ 0 };
 }

@@ -8,6 +8,7 @@
 #define AFF_NODE_KEYSPACES_H
 
 #include "config/config.h"
+#include "partition/finder.h"
 
 #include <affinity/keyspace.h>
 
@@ -16,6 +17,7 @@ struct aff_served {
     unsigned rest;                              /* AFF_REST_... */
     const char *doc, *value;                    /* the application's, or NULL */
     aff_command *commands; /* copied, of this library's size, ends with AFF_COMMAND_END; NULL: none */
+    struct aff_finder *finder; /* the indexes of both; NULL: none */
 };
 
 struct aff_served_list {

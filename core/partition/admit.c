@@ -241,6 +241,18 @@ static void refuse_carried(struct aff_core *core, struct aff_flight *f, int code
     aff_core_flight_free(core, f);
 }
 
+/* What the indexes will need for the record. 0 or an error. */
+static int index_weight_of(struct aff_core *core, const struct aff_flight *f, uint64_t *ret_bytes)
+{
+    struct aff_world_store *s = core->w.store;
+    struct aff_item item = { .version = { -1, 0, f->expires_ms, f->event_ms },
+                             .content_type = f->content_type,
+                             .value = f->value };
+
+    *ret_bytes = 0;
+    return s->index_weight ? s->index_weight(s, f->key, f->value.data ? &item : NULL, ret_bytes) : 0;
+}
+
 /* What the store will need for the record, as its contract counts. */
 static size_t weight_of(const struct aff_flight *f)
 {
@@ -259,10 +271,12 @@ static size_t weight_of(const struct aff_flight *f)
 /* To the log; when it does not take the record its operations go back, or are refused, and the slot is as it was. */
 static void dispatch(struct aff_core *core, struct aff_slot *slot, struct aff_flight *f)
 {
-    int code;
+    uint64_t for_indexes;
+    int code = index_weight_of(core, f, &for_indexes);
 
-    f->weight = weight_of(f);
-    code = core->w.store->room(core->w.store, core->flight_weight + f->weight);
+    f->weight = weight_of(f) + (size_t)for_indexes;
+    if (code == 0)
+        code = core->w.store->room(core->w.store, core->flight_weight + f->weight);
     if (code == 0)
         code = aff_core_flight_send(core, f);
     if (code == 0)

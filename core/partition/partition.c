@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-enum { READ_BYTES = 1024 * 1024, RESTART_S = 5 };
+enum { READ_BYTES = 1024 * 1024, RESTART_S = 5, INDEX_BYTES = 64 * 1024, INDEX_RETRY_S = 5 };
 
 struct aff_partition_group {
     struct aff_loop *loop;
@@ -28,11 +28,12 @@ struct aff_partition {
     struct aff_partition_shared shared;
     struct aff_partition_group *group;
     struct aff_list touched;
-    struct aff_timer timer, restart;
+    struct aff_timer timer, restart, indexing;
     char keyspace[64], topic[256];
     struct aff_core_opts core_opts;
     struct aff_core *core;
     struct aff_store *store;
+    struct aff_finder finder;
     struct aff_changelog *changelog;
     struct aff_changelog_part *log;
     struct aff_coordinator *coordinator;
@@ -114,6 +115,10 @@ static int store_room(struct aff_world_store *w, uint64_t bytes)
 {
     return aff_store_room(store_of(w), bytes);
 }
+static int store_index_weight(struct aff_world_store *w, aff_bytes key, const struct aff_item *item, uint64_t *ret)
+{
+    return aff_store_index_weight(store_of(w), key, item, ret);
+}
 static int store_commit(struct aff_world_store *w)
 {
     (void)aff_fault("partition.before-commit");
@@ -166,6 +171,7 @@ static const struct aff_world_store store_functions = {
     .put = store_put,
     .del = store_del,
     .room = store_room,
+    .index_weight = store_index_weight,
     .commit = store_commit,
     .wipe = store_wipe,
     .expired = store_expired,
@@ -318,6 +324,28 @@ static void plan(struct aff_partition *p)
         aff_loop_timer_set(p->group->loop, &p->timer, next);
 }
 
+static void fire_indexing(struct aff_timer *timer)
+{
+    touch(aff_container_of(timer, struct aff_partition, indexing));
+}
+
+/* A slice of building an index that was declared, or of removing one that was. True: there is more to do at once. */
+static bool build_indexes(struct aff_partition *p)
+{
+    int code;
+
+    if (!aff_store_index_pending(p->store) || aff_heap_has(&p->indexing.node))
+        return false;
+    code = aff_store_index_step(p->store, INDEX_BYTES);
+    if (code >= 0 || code == AFF_EAGAIN)
+        return code != 0;
+    aff_log(aff_loop_logger(p->group->loop), WARN, "partition.index", aff_f_str("keyspace", p->keyspace),
+            aff_f_int("partition", p->core_opts.index), aff_f_str("reason", aff_error_title(code)));
+    aff_loop_timer_set(p->group->loop, &p->indexing,
+                       aff_mono_ns(aff_loop_clock(p->group->loop)) + INDEX_RETRY_S * AFF_NS_PER_S);
+    return false;
+}
+
 static bool flush_one(struct aff_partition *p)
 {
     struct aff_standing s;
@@ -328,6 +356,8 @@ static bool flush_one(struct aff_partition *p)
     if (s.role == AFF_ROLE_FAILED) {
         aff_store_abort(p->store);
         restart_later(p);
+    } else if (build_indexes(p)) {
+        more = true;
     }
     if (!more && aff_core_idle(p->core))
         aff_store_abort(p->store); /* of a look-up: an idle partition holds no transaction */
@@ -453,6 +483,7 @@ static void wire(struct aff_partition *p)
                                  .loop = p->group->loop, .keyspace = p->keyspace, .partition = p->core_opts.index };
     p->timer.fire = fire_tick;
     p->restart.fire = fire_restart;
+    p->indexing.fire = fire_indexing;
     aff_list_init(&p->touched);
     aff_buf_init(&p->header);
 }
@@ -471,7 +502,13 @@ int aff_partition_new(const struct aff_partition_opts *opts, struct aff_partitio
     p->changelog = opts->changelog;
     p->coordinator = opts->coordinator;
     wire(p);
-    code = aff_store_open(&opts->store, &p->store, &fresh, err);
+    aff_finder_init(&p->finder);
+    if (opts->finder)
+        p->finder = *opts->finder;
+    p->finder.partition = opts->core.index;
+    struct aff_store_opts store = opts->store;
+    store.indexes = &p->finder.base;
+    code = aff_store_open(&store, &p->store, &fresh, err);
     if (code != 0) {
         aff_partition_free(p);
         return code;
@@ -495,6 +532,7 @@ void aff_partition_stop(struct aff_partition *p)
         aff_store_abort(p->store); /* LMDB wants a transaction to end on the thread that began it */
     aff_loop_timer_cancel(p->group->loop, &p->timer);
     aff_loop_timer_cancel(p->group->loop, &p->restart);
+    aff_loop_timer_cancel(p->group->loop, &p->indexing);
     aff_list_remove(&p->touched);
 }
 
@@ -566,6 +604,11 @@ struct aff_loop *aff_partition_loop(const struct aff_partition *p)
 struct aff_store *aff_partition_store(const struct aff_partition *p)
 {
     return p->store;
+}
+
+const struct aff_finder *aff_partition_finder(const struct aff_partition *p)
+{
+    return p->finder.base.count ? &p->finder : NULL;
 }
 
 struct aff_partition_shared *aff_partition_shared(struct aff_partition *p)

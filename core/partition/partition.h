@@ -10,6 +10,7 @@
 #include "changelog/changelog.h"
 #include "coordinator/coordinator.h"
 #include "partition/core.h"
+#include "partition/finder.h"
 
 #include <stdatomic.h>
 
@@ -25,7 +26,8 @@ struct aff_partition_opts {
     struct aff_partition_group *group;
     struct aff_changelog *changelog;
     struct aff_coordinator *coordinator;
-    struct aff_store_opts store;
+    struct aff_store_opts store;     /* without indexes */
+    const struct aff_finder *finder; /* the indexes; copied. NULL: none */
 };
 
 int aff_partition_new(const struct aff_partition_opts *opts, struct aff_partition **ret_part, aff_error *err);
@@ -51,6 +53,7 @@ bool aff_partition_leads(const struct aff_partition *part);
 
 struct aff_loop *aff_partition_loop(const struct aff_partition *part);     /* any thread */
 struct aff_store *aff_partition_store(const struct aff_partition *part);   /* for readers of other loops */
+const struct aff_finder *aff_partition_finder(const struct aff_partition *part); /* NULL: no indexes; any thread */
 
 /* What other threads may see; written by the loop alone. */
 struct aff_partition_shared {

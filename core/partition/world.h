@@ -29,6 +29,8 @@ struct aff_world_store {
     int (*put)(struct aff_world_store *s, aff_bytes key, const struct aff_item *item);
     int (*del)(struct aff_world_store *s, aff_bytes key);
     int (*room)(struct aff_world_store *s, uint64_t bytes);
+    /* What a write of the item (NULL: a delete) needs of that for the sake of indexes. NULL: nothing; a store without any. */
+    int (*index_weight)(struct aff_world_store *s, aff_bytes key, const struct aff_item *item, uint64_t *ret_bytes);
     int (*commit)(struct aff_world_store *s);
     int (*wipe)(struct aff_world_store *s);
     int (*expired)(struct aff_world_store *s, int64_t now_ms, struct aff_expiry_cursor *cursor, struct aff_version *ret);

@@ -11,6 +11,7 @@
 #define AFF_ROUTER_ROUTER_H
 
 #include "base/loop.h"
+#include "partition/finder.h"
 #include "partition/op.h"
 #include "partition/world.h"
 #include "router/partitioner.h"
@@ -29,6 +30,7 @@ struct aff_space {
     uint64_t max_value;       /* bytes; a longer value is 413 */
     int64_t ttl_ms;           /* default lifetime, 0: for ever */
     const aff_command *commands; /* ends with a NULL name; may be NULL */
+    const struct aff_finder *indexes; /* as its partitions have them; NULL: none */
     struct aff_router *router;
     void *parts; /* the router's own */
 };

@@ -53,6 +53,8 @@ struct bound {
 struct aff_scan {
     struct aff_scan_opts opts; /* its views are in the bounds */
     struct bound from, until;
+    struct aff_index_range index; /* its terms are in `terms` */
+    struct aff_buf terms;
     bool inclusive;    /* `from` itself, too */
     bool inside;       /* a call */
     bool waiting;      /* AFF_EAGAIN was said, `ready` is owed */
@@ -135,6 +137,24 @@ static void set_bounds(struct aff_scan *scan, const struct aff_scan_opts *opts)
     bound_set(&scan->from, from);
     bound_set(&scan->until, opts->reverse ? opts->range.start : opts->range.end);
     scan->shared = shared_beginning(opts->range.start, opts->range.end);
+}
+
+/* Terms come with a request, which bounds them. */
+static void set_index(struct aff_scan *scan, const struct aff_index_range *range)
+{
+    size_t from = range->from.data ? range->from.len : 0, to = range->to.data ? range->to.len : 0;
+
+    assert(!scan->opts.range.start.data && !scan->opts.range.end.data && scan->opts.space->indexes);
+    scan->terms.data = aff_xmalloc(from + to + 1);
+    scan->terms.capacity = from + to + 1;
+    if (!aff_buf_add(&scan->terms, range->from.data, from) || !aff_buf_add(&scan->terms, range->to.data, to))
+        abort(); /* there is room */
+    scan->index = (struct aff_index_range){ range->index, { NULL, 0 }, { NULL, 0 } };
+    if (range->from.data)
+        scan->index.from = aff_bytes_of(scan->terms.data, from);
+    if (range->to.data)
+        scan->index.to = aff_bytes_of(scan->terms.data + from, to);
+    scan->opts.index = &scan->index;
 }
 
 /* ---- the heap ---- */
@@ -381,7 +401,7 @@ static int keep(struct part *part, const unsigned char *read, size_t len)
 static unsigned char *scratch_of(struct aff_port *port)
 {
     if (!port->scratch)
-        port->scratch = aff_xmalloc(CHUNK_MAX + AFF_STORE_STEP_HEAD + AFF_KEY_MAX);
+        port->scratch = aff_xmalloc(CHUNK_MAX + AFF_STORE_STEP_HEAD + 2 * AFF_KEY_MAX + 2);
     return port->scratch;
 }
 
@@ -395,7 +415,9 @@ static int read_part(struct aff_scan *scan, struct part *part)
 
     if (code != 0)
         return code;
-    more = aff_store_reader_step(reader_of(scan, part), &step, scratch, chunk, &len);
+    more = scan->opts.index
+               ? aff_store_reader_index_step(reader_of(scan, part), scan->opts.index, &step, scratch, chunk, &len)
+               : aff_store_reader_step(reader_of(scan, part), &step, scratch, chunk, &len);
     code = more < 0 ? more : proven(scan, part);
     if (code == 0)
         code = keep(part, scratch, len);
@@ -466,10 +488,14 @@ static int refill(struct aff_scan *scan)
 /* ---- telling ---- */
 
 /* Reads the item of a key that was read ahead without it, as it is now. 1, 0: it is gone, AFF_EAGAIN or a failure. */
-static int read_whole(struct aff_scan *scan, struct part *part, aff_bytes key, struct aff_item *ret_item)
+static int read_whole(struct aff_scan *scan, struct part *part, aff_bytes place, aff_bytes key, struct aff_item *ret_item)
 {
     struct aff_store_reader *reader = reader_of(scan, part);
-    int found = aff_store_reader_get(reader, key, ret_item), code = found < 0 ? found : proven(scan, part);
+    int found = aff_store_reader_get(reader, key, ret_item), code;
+
+    if (found == 1 && scan->opts.index)
+        found = aff_index_holds(&scan->opts.space->indexes->base, scan->opts.index, place, key, ret_item);
+    code = found < 0 ? found : proven(scan, part);
 
     if (code == 0 && found == 1) {
         struct aff_buf *whole = &scan->whole;
@@ -494,11 +520,16 @@ static int tell(struct aff_scan *scan, struct aff_scan_entry *ret)
 {
     struct part *part = scan->heap[0];
     struct aff_store_entry entry;
+    size_t size;
+    aff_bytes place = key_at(part, part->at, &size);
     int found = 1;
 
-    aff_store_entry_read(part->data + part->at, &entry);
+    if (scan->opts.index)
+        aff_index_entry_read(part->data + part->at, &entry);
+    else
+        aff_store_entry_read(part->data + part->at, &entry);
     if (!entry.whole)
-        found = read_whole(scan, part, entry.key, &entry.item);
+        found = read_whole(scan, part, place, entry.key, &entry.item);
     if (found == AFF_EAGAIN) {
         prove(scan, part);
         return AFF_EAGAIN;
@@ -506,7 +537,7 @@ static int tell(struct aff_scan *scan, struct aff_scan_entry *ret)
     if (found < 0)
         return fail(scan, part, found);
     if (found == 1)
-        *ret = (struct aff_scan_entry){ entry.key, entry.item, part->index, part->identity8 };
+        *ret = (struct aff_scan_entry){ entry.key, entry.item, place, part->index, part->identity8 };
     return found;
 }
 
@@ -566,7 +597,10 @@ struct aff_scan *aff_scan_new(const struct aff_scan_opts *opts)
     scan->dry = aff_xcalloc(count, sizeof *scan->dry);
     aff_list_init(&scan->proofs);
     aff_buf_init(&scan->whole);
+    aff_buf_init(&scan->terms);
     set_bounds(scan, opts);
+    if (opts->index)
+        set_index(scan, opts->index);
     for (size_t i = 0; i < count; i++) {
         scan->parts[i].index = (uint32_t)i;
         scan->dry[i] = &scan->parts[i];
@@ -587,6 +621,7 @@ struct aff_scan *aff_scan_free(struct aff_scan *scan)
     for (size_t i = 0; i < scan->count; i++)
         free(scan->parts[i].data);
     aff_buf_fini(&scan->whole);
+    aff_buf_fini(&scan->terms);
     free(scan->heap);
     free(scan->dry);
     free(scan);

@@ -34,6 +34,8 @@ struct aff_scan_opts {
     const struct aff_space *space;
     struct aff_range range; /* copied */
     aff_bytes after;        /* tell only what comes behind this key in the order of the scan; data NULL: all. Copied */
+    const struct aff_index_range *index; /* what has such terms, in the order of (term, key) of that index of the keyspace; NULL:
+                               all keys. `range` is unbounded then, and `after` a place. Copied */
     bool reverse;           /* from the last key to the first */
     bool keys_only;         /* item.value stays empty */
     bool local;             /* what this node's copies have, whatever their role (eventual); else each part is proven (I5) */
@@ -45,6 +47,7 @@ struct aff_scan_opts {
 struct aff_scan_entry {
     aff_bytes key;
     struct aff_item item;
+    aff_bytes place; /* the key, or where it stands in the order of the index: what `after` takes */
     uint32_t partition, identity8;
 };
 

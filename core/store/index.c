@@ -234,8 +234,8 @@ static int collect(struct aff_terms *terms, unsigned which, aff_bytes term)
     if (!c->wanted[which] || c->counts[which] == AFF_TERMS_MAX)
         return 0;
     c->counts[which]++;
-    struct aff_entry e;
-    aff_entry_make(c->index->states[which].id, term, c->key, &e);
+    struct aff_index_entry e;
+    aff_index_entry_make(c->index->states[which].id, term, c->key, &e);
     struct aff_index_edits *to = c->to;
     if (to->count == to->capacity) {
         to->capacity = to->capacity ? 2 * to->capacity : 16;

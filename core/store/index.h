@@ -22,7 +22,7 @@
 
 enum { AFF_INDEXES_MAX = 16, AFF_INDEX_NAME_MAX = 40 };
 enum { AFF_TERMS_MAX = 64 };  /* of one value in one index; further ones are not kept */
-enum { AFF_ENTRY_MAX = 509 }; /* bytes of an entry */
+enum { AFF_INDEX_ENTRY_MAX = 509 }; /* bytes of an entry */
 
 /* Takes the terms of a value, in any order, with repetitions. */
 struct aff_terms {

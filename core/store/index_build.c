@@ -137,8 +137,12 @@ int aff_store_index_step(struct aff_store *store, size_t bytes)
     struct aff_index_state before = store->index->states[which];
     unsigned count = store->index->count;
     int code = slice(store, which, bytes);
-    if (code == 0)
+    if (code == 0) {
+        if (store->index->count < count || store->index->states[which].stage == AFF_INDEX_WHOLE)
+            aff_log(store->logger, INFO, before.stage == AFF_INDEX_BUILDING ? "store.index-built" : "store.index-removed",
+                    aff_f_str("folder", store->folder), aff_f_str("index", before.name));
         return aff_store_index_pending(store);
+    }
     aff_store_abort(store);
     if (store->index->count < count) { /* it was forgotten, and is not */
         memmove(&store->index->states[which + 1], &store->index->states[which],

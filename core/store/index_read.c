@@ -29,11 +29,11 @@ struct holder {
 static int look(struct aff_terms *terms, unsigned which, aff_bytes term)
 {
     struct holder *h = aff_container_of(terms, struct holder, terms);
-    struct aff_entry e;
+    struct aff_index_entry e;
     if (h->holds || which != h->range->index || (h->range->from.data && aff_bytes_compare(term, h->range->from) < 0) ||
         (h->range->to.data && aff_bytes_compare(term, h->range->to) >= 0))
         return 0;
-    aff_entry_make(0, term, h->key, &e);
+    aff_index_entry_make(0, term, h->key, &e);
     h->holds = aff_bytes_equal(h->place, aff_bytes_of(e.b + AFF_INDEX_ID_LEN, e.len - AFF_INDEX_ID_LEN));
     return 0;
 }
@@ -54,7 +54,7 @@ struct walk {
     MDB_cursor *at;
     const struct aff_index_range *range;
     const struct aff_store_step *step;
-    struct aff_entry_range bounds;
+    struct aff_index_bounds bounds;
     unsigned char *to;
     size_t budget, len;
 };
@@ -62,7 +62,7 @@ struct walk {
 /* LMDB's key of a place. */
 static aff_bytes key_of_place(const struct walk *w, aff_bytes place, unsigned char room[AFF_KEY_MAX])
 {
-    size_t len = place.len < AFF_ENTRY_MAX ? place.len : AFF_ENTRY_MAX;
+    size_t len = place.len < AFF_INDEX_ENTRY_MAX ? place.len : AFF_INDEX_ENTRY_MAX;
     memcpy(room, w->bounds.from.b, AFF_INDEX_ID_LEN);
     memcpy(room + AFF_INDEX_ID_LEN, place.data, len);
     return aff_bytes_of(room, AFF_INDEX_ID_LEN + len);
@@ -71,7 +71,7 @@ static aff_bytes key_of_place(const struct walk *w, aff_bytes place, unsigned ch
 static int first(struct walk *w, MDB_val *k, MDB_val *v)
 {
     unsigned char room[AFF_KEY_MAX];
-    aff_bytes begin = aff_entry_view(&w->bounds.from);
+    aff_bytes begin = aff_index_entry_view(&w->bounds.from);
     bool exclusive = false;
     if (w->step->from.data) {
         aff_bytes place = key_of_place(w, w->step->from, room);
@@ -88,7 +88,7 @@ static int first(struct walk *w, MDB_val *k, MDB_val *v)
 static int last(struct walk *w, MDB_val *k, MDB_val *v)
 {
     unsigned char room[AFF_KEY_MAX];
-    aff_bytes end = aff_entry_view(&w->bounds.to);
+    aff_bytes end = aff_index_entry_view(&w->bounds.to);
     bool inclusive = false;
     if (w->step->from.data) {
         aff_bytes place = key_of_place(w, w->step->from, room);
@@ -107,8 +107,8 @@ static int last(struct walk *w, MDB_val *k, MDB_val *v)
 static bool is_beyond(const struct walk *w, aff_bytes entry)
 {
     aff_bytes until = w->step->until, place;
-    if (w->step->reverse ? aff_bytes_compare(entry, aff_entry_view(&w->bounds.from)) < 0
-                         : aff_bytes_compare(entry, aff_entry_view(&w->bounds.to)) >= 0)
+    if (w->step->reverse ? aff_bytes_compare(entry, aff_index_entry_view(&w->bounds.from)) < 0
+                         : aff_bytes_compare(entry, aff_index_entry_view(&w->bounds.to)) >= 0)
         return true;
     if (!until.data)
         return false;
@@ -139,7 +139,7 @@ static void put_entry(struct walk *w, aff_bytes place, aff_bytes key, aff_bytes 
 static int take(struct walk *w, aff_bytes entry, aff_bytes cut_key)
 {
     aff_bytes place = aff_bytes_of((const unsigned char *)entry.data + AFF_INDEX_ID_LEN, entry.len - AFF_INDEX_ID_LEN);
-    aff_bytes key = cut_key.len ? cut_key : aff_entry_key(entry);
+    aff_bytes key = cut_key.len ? cut_key : aff_index_entry_key(entry);
     struct aff_item item;
     MDB_val k = aff_to_val(key), v;
     if (!aff_store_key_fits(key))
@@ -215,7 +215,7 @@ int aff_store_reader_index_step(struct aff_store_reader *reader, const struct af
         return code;
     code = find_whole(reader, store->index->declared->items[range->index].name, &id);
     if (code == 1) {
-        aff_entry_range_make(id, range, &w.bounds);
+        aff_index_bounds_make(id, range, &w.bounds);
         rc = mdb_cursor_open(reader->txn, store->index->dbi, &w.at);
         if (rc == MDB_SUCCESS) {
             rc = copy(&w);

@@ -7,9 +7,9 @@
 
 enum { DIGEST_LEN = sizeof(struct aff_digest), CUT = AFF_KEY_MAX - DIGEST_LEN, END_LEN = 2 };
 
-_Static_assert(AFF_ENTRY_MAX + AFF_INDEX_ID_LEN == AFF_KEY_MAX, "an entry and its number are a key of LMDB");
+_Static_assert(AFF_INDEX_ENTRY_MAX + AFF_INDEX_ID_LEN == AFF_KEY_MAX, "an entry and its number are a key of LMDB");
 
-static void begin(uint16_t id, struct aff_entry *e)
+static void begin(uint16_t id, struct aff_index_entry *e)
 {
     aff_put_u16(e->b, id);
     e->len = AFF_INDEX_ID_LEN;
@@ -17,7 +17,7 @@ static void begin(uint16_t id, struct aff_entry *e)
 }
 
 /* As much as there is room for up to `limit`. */
-static void add(struct aff_entry *e, const void *data, size_t len, size_t limit)
+static void add(struct aff_index_entry *e, const void *data, size_t len, size_t limit)
 {
     size_t room = limit - e->len;
     if (len > room) {
@@ -28,7 +28,7 @@ static void add(struct aff_entry *e, const void *data, size_t len, size_t limit)
     e->len += len;
 }
 
-static void add_term(struct aff_entry *e, aff_bytes term, size_t limit)
+static void add_term(struct aff_index_entry *e, aff_bytes term, size_t limit)
 {
     const unsigned char *at = term.data, *end = at + term.len;
     while (at < end && !e->cut) {
@@ -40,7 +40,7 @@ static void add_term(struct aff_entry *e, aff_bytes term, size_t limit)
     }
 }
 
-void aff_entry_make(uint16_t id, aff_bytes term, aff_bytes key, struct aff_entry *ret)
+void aff_index_entry_make(uint16_t id, aff_bytes term, aff_bytes key, struct aff_index_entry *ret)
 {
     begin(id, ret);
     add_term(ret, term, AFF_KEY_MAX);
@@ -56,7 +56,7 @@ void aff_entry_make(uint16_t id, aff_bytes term, aff_bytes key, struct aff_entry
     }
 }
 
-aff_bytes aff_entry_key(aff_bytes entry)
+aff_bytes aff_index_entry_key(aff_bytes entry)
 {
     const unsigned char *all = entry.data;
     for (size_t i = AFF_INDEX_ID_LEN; i + END_LEN < entry.len; i++) {
@@ -70,7 +70,7 @@ aff_bytes aff_entry_key(aff_bytes entry)
 }
 
 /* The first entry that does not begin as this one does: there is one, since the number of an index is below 0xffff. */
-static void step_behind(struct aff_entry *e)
+static void step_behind(struct aff_index_entry *e)
 {
     while (e->b[e->len - 1] == 0xff)
         e->len--;
@@ -78,13 +78,13 @@ static void step_behind(struct aff_entry *e)
 }
 
 /* What an entry with such a term, or one of those behind it, is not below. Of a cut entry only what is left of it counts. */
-static void bound(uint16_t id, aff_bytes term, struct aff_entry *ret)
+static void bound(uint16_t id, aff_bytes term, struct aff_index_entry *ret)
 {
     begin(id, ret);
     add_term(ret, term, CUT);
 }
 
-void aff_entry_range_make(uint16_t id, const struct aff_index_range *range, struct aff_entry_range *ret)
+void aff_index_bounds_make(uint16_t id, const struct aff_index_range *range, struct aff_index_bounds *ret)
 {
     bound(id, range->from.data ? range->from : aff_str(""), &ret->from);
     bound(id, range->to.data ? range->to : aff_str(""), &ret->to);

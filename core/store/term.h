@@ -10,25 +10,25 @@
 
 enum { AFF_INDEX_ID_LEN = 2 };
 
-struct aff_entry {
+struct aff_index_entry {
     size_t len;
     bool cut; /* the key is the entry's value */
     unsigned char b[AFF_KEY_MAX]; /* with the number */
 };
 
-void aff_entry_make(uint16_t id, aff_bytes term, aff_bytes key, struct aff_entry *ret_entry);
-static inline aff_bytes aff_entry_view(const struct aff_entry *entry)
+void aff_index_entry_make(uint16_t id, aff_bytes term, aff_bytes key, struct aff_index_entry *ret_entry);
+static inline aff_bytes aff_index_entry_view(const struct aff_index_entry *entry)
 {
     return aff_bytes_of(entry->b, entry->len);
 }
 /* The key of an entry that is not cut; data NULL: the entry is damaged. */
-aff_bytes aff_entry_key(aff_bytes entry);
+aff_bytes aff_index_entry_key(aff_bytes entry);
 
 /* Where entries of a range lie. All whose term is in the range do; with `loose` others may, too. */
-struct aff_entry_range {
-    struct aff_entry from, to; /* from inclusive, to exclusive */
+struct aff_index_bounds {
+    struct aff_index_entry from, to; /* from inclusive, to exclusive */
     bool loose;
 };
-void aff_entry_range_make(uint16_t id, const struct aff_index_range *range, struct aff_entry_range *ret_range);
+void aff_index_bounds_make(uint16_t id, const struct aff_index_range *range, struct aff_index_bounds *ret_range);
 
 #endif

@@ -9,6 +9,7 @@
 #define AFFINITY_KEYSPACE_H
 
 #include <affinity/command.h>
+#include <affinity/index.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -31,6 +32,7 @@ typedef struct aff_keyspace {
     /* What /openapi.json tells besides; each may be NULL. */
     const char *doc;   /* one sentence */
     const char *value; /* schema of the values, which are JSON: a text of JSON Schema 2020-12. Nothing is checked by it */
+    const aff_index *indexes;   /* ends with AFF_INDEX_END; NULL: none but those of the file. Must live as long as the node */
 } aff_keyspace;
 
 #ifdef __cplusplus

@@ -265,6 +265,33 @@ static void serving_nothing_is_an_error(void **state)
     assert_non_null(strstr(err.text, "keyspaces: { notes: }"));
 }
 
+static void indexes_of_the_file_and_of_the_application_are_served(void **state)
+{
+    (void)state;
+    AFF_CLEANUP(aff_config_freep) struct aff_config *config =
+        config_of("keyspaces: { notes: { indexes: { when: event-time, by: /by } }, plain: }");
+    const aff_index indexes[] = { { .size = sizeof(aff_index), .name = "size", .pointer = "/size" }, AFF_INDEX_END };
+    const aff_keyspace notes = KEYSPACE(.name = "notes", .indexes = indexes);
+    const aff_keyspace *keyspaces[] = { &notes, NULL };
+    struct aff_served_list list;
+    assert_int_equal(aff_served_merge(config, keyspaces, &list, NULL), 0);
+    assert_int_equal(list.items[0].finder->base.count, 3);
+    assert_string_equal(list.items[0].finder->items[2].name, "size");
+    assert_true(list.items[0].finder->items[0].event_time);
+    assert_null(list.items[1].finder);
+    aff_served_fini(&list);
+}
+
+static void indexes_are_refused_with_their_keyspace(void **state)
+{
+    (void)state;
+    const aff_index wrong[] = { { .size = sizeof(aff_index), .name = "size", .pointer = "size" }, AFF_INDEX_END };
+    const aff_index unsized[] = { { .size = 3, .name = "size", .pointer = "/size" }, AFF_INDEX_END };
+    const aff_keyspace a = KEYSPACE(.name = "notes", .indexes = wrong), b = KEYSPACE(.name = "notes", .indexes = unsized);
+    refused(&a, "keyspace notes: index size: 'size' is not a JSON pointer");
+    refused(&b, "sizeof(aff_index)");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +308,8 @@ int main(void)
         cmocka_unit_test(commands_are_unique_and_of_one_size),
         cmocka_unit_test(what_is_told_of_a_command_can_be_told),
         cmocka_unit_test(an_empty_table_is_no_table),
+        cmocka_unit_test(indexes_of_the_file_and_of_the_application_are_served),
+        cmocka_unit_test(indexes_are_refused_with_their_keyspace),
         cmocka_unit_test(serving_nothing_is_an_error),
     };
     return cmocka_run_group_tests_name("node: keyspaces", tests, NULL, NULL);
