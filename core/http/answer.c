@@ -8,6 +8,8 @@
 #include <assert.h>
 #include <stdio.h>
 
+enum { STREAM_BLOCK = 16384 /* of an answer without chunks (HTTP/1.0) */ };
+
 static void take(struct aff_exchange *x, int status, struct MHD_Response *response, uint64_t length)
 {
     assert(!x->response);
@@ -42,6 +44,15 @@ void aff_answer_bodiless(struct aff_exchange *x, int status, uint64_t length)
 {
     assert(x->method == AFF_HEAD || status == 304);
     take(x, status, MHD_create_response_from_callback(length, 1, no_body, NULL, NULL), 0);
+}
+
+void aff_answer_stream(struct aff_exchange *x, int status, MHD_ContentReaderCallback read)
+{
+    x->streams = true;
+    take(x, status, MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read, x, NULL), 0);
+    /* libmicrohttpd 0.9.75 sends the last chunk as an answer to HEAD, too: so it shall send no chunks, and close */
+    if (x->method == AFF_HEAD && x->response)
+        (void)MHD_set_response_options(x->response, MHD_RF_HTTP_VERSION_1_0_ONLY, MHD_RO_END);
 }
 
 /* A header that cannot be added (no memory, or bytes that none may have) is left out. */

@@ -11,6 +11,7 @@
  *   BODY     body_min_rate with a grace of head_timeout, and exchange_timeout at most: 408
  *   WAITING  the partition answers at the exchange's deadline; a little later we do (exchange.c)
  *   SENDING  the client must take its answer: the same rate, with a grace of idle_timeout
+ *   STREAMING  the same rate, looked at every idle_timeout, as long as there is something for it to take
  *
  * A connection that libmicrohttpd cannot be made to answer on gets its problem written to the socket directly.
  *
@@ -25,10 +26,12 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <linux/tcp.h> /* newer than netinet/tcp.h: tcpi_bytes_received */
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum {
@@ -36,6 +39,7 @@ enum {
     SAME_MOMENT_MS = 20,  /* the kernel's clock of arrivals is coarse */
     LOOK_AGAIN_MS = 10,   /* at a stream that has ended */
     GARBLED_MS = 1000,    /* for libmicrohttpd to close what it could not read */
+    STREAM_UNSENT = 262144,
 };
 
 /* ---- deadlines ---- */
@@ -62,7 +66,7 @@ void aff_conn_expect(struct aff_conn *conn, int64_t due)
 /* Its stream has ended, and libmicrohttpd has yet to see that. */
 static bool must_look(const struct aff_conn *conn)
 {
-    return conn->ended && (conn->doomed || (conn->phase != AFF_PHASE_WAITING && conn->phase != AFF_PHASE_SENDING));
+    return conn->ended && (conn->doomed || conn->phase < AFF_PHASE_WAITING);
 }
 
 static void look_soon(struct aff_conn *conn)
@@ -136,6 +140,53 @@ static void tick(struct aff_conn *conn)
                                   : now + limits->head_timeout_ms * AFF_NS_PER_MS);
 }
 
+/* ---- answers ---- */
+
+void aff_conn_send(struct aff_conn *conn, uint64_t length)
+{
+    const struct aff_http_limits *limits = &conn->http->opts.limits;
+    uint64_t rate = limits->body_min_rate;
+    aff_conn_enter(conn, AFF_PHASE_SENDING, limits->idle_timeout_ms + (int64_t)(rate ? length * 1000 / rate : 0));
+}
+
+/* Bytes that the client's side has acknowledged; `*ret_all`: there are no others. */
+static uint64_t taken_by(const struct aff_conn *conn, bool *ret_all)
+{
+    struct tcp_info info = { 0 };
+    socklen_t size = sizeof info;
+    int queued = 0;
+    (void)getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &size);
+    *ret_all = ioctl(conn->fd, SIOCOUTQ, &queued) == 0 && queued == 0;
+    return info.tcpi_bytes_acked;
+}
+
+/*
+ * The kernel's own buffer of a connection grows to megabytes when there is much to send, for a client that takes little, too: it shall
+ * hold no more than it needs to keep the line busy.
+ */
+void aff_conn_stream(struct aff_conn *conn)
+{
+    int unsent = STREAM_UNSENT;
+    bool all;
+    (void)setsockopt(conn->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
+    conn->taken = taken_by(conn, &all);
+    aff_conn_enter(conn, AFF_PHASE_STREAMING, conn->http->opts.limits.idle_timeout_ms);
+}
+
+/* A stream may last; its client must go on taking it. */
+static void look_at_stream(struct aff_conn *conn)
+{
+    const struct aff_http_limits *limits = &conn->http->opts.limits;
+    bool all;
+    uint64_t taken = taken_by(conn, &all), least = limits->body_min_rate * (uint64_t)limits->idle_timeout_ms / 1000;
+    if (!all && taken - conn->taken < (least ? least : 1)) {
+        expire(conn, AFF_TIMEOUT_SEND, NULL);
+        return;
+    }
+    conn->taken = taken;
+    aff_conn_expect(conn, now_of(conn) + limits->idle_timeout_ms * AFF_NS_PER_MS);
+}
+
 static void run_out(struct aff_conn *conn)
 {
     switch (conn->phase) {
@@ -154,6 +205,9 @@ static void run_out(struct aff_conn *conn)
         return;
     case AFF_PHASE_SENDING:
         expire(conn, AFF_TIMEOUT_SEND, NULL);
+        return;
+    case AFF_PHASE_STREAMING:
+        look_at_stream(conn);
         return;
     }
 }

@@ -14,6 +14,7 @@
 #include "http/inner.h"
 
 #include "base/alloc.h"
+#include "http/listing.h"
 #include "serde/media.h"
 
 #include <assert.h>
@@ -47,7 +48,8 @@ static struct aff_exchange *take_pooled(struct aff_http *http)
 static void clear(struct aff_exchange *x)
 {
     x->away = x->ready = x->suspended = x->discards = x->failed = x->warned = x->overdue = false;
-    x->is_json = x->writes = false;
+    x->is_json = x->writes = x->streams = false;
+    x->listing = NULL;
     x->state = AFF_EXCHANGE_HEAD;
     x->route = NULL;
     x->verb = NULL;
@@ -138,6 +140,7 @@ static void release_memory(struct aff_exchange *x)
     drop_response(x);
     aff_headers_fini(&x->headers);
     aff_command_fini(&x->op);
+    x->listing = aff_listing_free(x->listing);
     aff_buf_fini(&x->body);
     aff_buf_init(&x->body);
     if (x->charged)
@@ -173,7 +176,7 @@ static void stop_waiting(struct aff_exchange *x)
 
 void aff_exchange_over(struct aff_exchange *x, bool answered)
 {
-    if (!answered && !x->conn->doomed && x->state != AFF_EXCHANGE_HEAD)
+    if (!answered && !x->failed && !x->conn->doomed && x->state != AFF_EXCHANGE_HEAD)
         aff_count(&x->http->stats.gone);
     stop_waiting(x);
     x->state = AFF_EXCHANGE_ANSWERED;
@@ -217,9 +220,10 @@ static enum MHD_Result flush(struct aff_exchange *x)
         aff_answer_header(x, "Connection", "close");
     enum MHD_Result queued = MHD_queue_response(x->mhd, (unsigned)x->status, x->response);
     drop_response(x);
-    uint64_t rate = http->opts.limits.body_min_rate;
-    aff_conn_enter(x->conn, AFF_PHASE_SENDING,
-                   http->opts.limits.idle_timeout_ms + (int64_t)(rate ? x->response_len * 1000 / rate : 0));
+    if (x->streams)
+        aff_conn_stream(x->conn);
+    else
+        aff_conn_send(x->conn, x->response_len);
     return queued;
 }
 
@@ -492,15 +496,20 @@ static void enter_waiting(struct aff_exchange *x)
     aff_conn_enter(x->conn, AFF_PHASE_WAITING, (x->deadline - x->submitted_at) / AFF_NS_PER_MS + OVERDUE_MS);
 }
 
+void aff_exchange_resume(struct aff_exchange *x)
+{
+    x->suspended = false;
+    if (x->state == AFF_EXCHANGE_WAITING)
+        x->http->waiting++;
+    MHD_resume_connection(x->mhd);
+}
+
 /* The handler has something to do. */
 static void make_ready(struct aff_exchange *x)
 {
     x->ready = true;
-    if (x->suspended) {
-        x->suspended = false;
-        x->http->waiting++;
-        MHD_resume_connection(x->mhd);
-    }
+    if (x->suspended)
+        aff_exchange_resume(x);
     aff_http_due(x->http);
 }
 
@@ -574,6 +583,28 @@ void aff_exchange_inquire(struct aff_exchange *x, void (*answer)(struct aff_exch
     x->inquiry.answered = inquiry_answered;
     enter_waiting(x);
     aff_port_inquire(x->http->opts.port, x->space, &x->inquiry);
+}
+
+void aff_exchange_await(struct aff_exchange *x, void (*resume)(struct aff_exchange *x))
+{
+    x->answer = NULL;
+    x->resume = resume;
+    enter_waiting(x);
+    x->away = false;
+}
+
+void aff_exchange_pause(struct aff_exchange *x)
+{
+    assert(x->state == AFF_EXCHANGE_ANSWERED && !x->suspended);
+    x->suspended = true;
+    MHD_suspend_connection(x->mhd);
+}
+
+void aff_exchange_wake(struct aff_exchange *x)
+{
+    assert(x->conn);
+    if (!x->overdue)
+        make_ready(x);
 }
 
 /*

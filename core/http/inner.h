@@ -10,7 +10,8 @@
  *   answer.c      responses                                    kept.h      those that can be sent again
  *   coding.c      responses that gzip makes smaller
  *   value.c       GET, PUT, DELETE of a value                  write.c     what writes and commands have in common
- *   command.c     the application's commands
+ *   command.c     the application's commands                   stream.c    answers of any length
+ *   scan.c        GET of a keyspace
  *   outcome.c     /outcome/{id}                                admin.c     /livez and the like
  *   document.c    /openapi.json, /docs
  *   stats.c       counters
@@ -36,6 +37,7 @@
 #include <microhttpd.h>
 
 struct aff_exchange;
+struct aff_listing;
 
 /* ---- the server of a loop ---- */
 
@@ -89,6 +91,7 @@ enum aff_phase {
     AFF_PHASE_BODY,
     AFF_PHASE_WAITING, /* for a partition */
     AFF_PHASE_SENDING,
+    AFF_PHASE_STREAMING, /* an answer of any length */
 };
 
 struct aff_conn {
@@ -102,9 +105,10 @@ struct aff_conn {
     int fd;
     struct aff_exchange *exchange; /* of the request under way; NULL: none */
     enum aff_phase phase;
-    int64_t since; /* when the phase began */
-    int64_t due;   /* when it must have ended */
-    int64_t armed; /* when the timer fires; not later than `due` */
+    int64_t since;  /* when the phase began */
+    int64_t due;    /* when it must have ended */
+    int64_t armed;  /* when the timer fires; not later than `due` */
+    uint64_t taken; /* bytes that the client had acknowledged when its stream was looked at last */
     struct aff_timer timer;
     struct aff_io end; /* tells when the client has sent all that it will */
     bool watched;      /* for that */
@@ -124,7 +128,9 @@ void aff_conn_started(struct aff_conn *conn);          /* libmicrohttpd has it *
 void aff_conn_closed(struct aff_conn *conn);           /* libmicrohttpd is about to close the socket */
 /* A phase begins; it must end within `timeout_ms`. */
 void aff_conn_enter(struct aff_conn *conn, enum aff_phase phase, int64_t timeout_ms);
-void aff_conn_expect(struct aff_conn *conn, int64_t due); /* the present phase ends at another time */
+void aff_conn_send(struct aff_conn *conn, uint64_t length); /* an answer of that length */
+void aff_conn_stream(struct aff_conn *conn);                /* one of any length */
+void aff_conn_expect(struct aff_conn *conn, int64_t due);   /* the present phase ends at another time */
 /* Sends a problem past libmicrohttpd and takes nothing more. Only while no response is under way. */
 void aff_conn_refuse(struct aff_conn *conn, int code, const char *detail);
 void aff_conn_cut(struct aff_conn *conn); /* ends it without a word */
@@ -187,6 +193,7 @@ struct aff_exchange {
     /* under way */
     struct aff_command_op op;
     struct aff_inquiry inquiry;
+    struct aff_listing *listing;            /* of a scan; freed with the exchange */
     void (*answer)(struct aff_exchange *x); /* when the call was answered: makes the response */
     void (*resume)(struct aff_exchange *x); /* when it was released; in the handler */
 
@@ -198,6 +205,7 @@ struct aff_exchange {
     uint64_t response_len;
     struct MHD_Response *response; /* until it is queued */
     bool response_kept;            /* it belongs to http->kept */
+    bool streams;                  /* its length is not known */
 };
 
 struct aff_exchange *aff_exchange_new(struct aff_http *http, struct aff_conn *conn, struct MHD_Connection *mhd,
@@ -208,6 +216,7 @@ void aff_exchange_free(struct aff_exchange *x); /* at the end of the server; cal
 /* The handler: first call, parts of the body, last call and any number after it. */
 enum MHD_Result aff_exchange_step(struct aff_exchange *x, const char *method, const char *version, const char *upload,
                                   size_t *upload_len);
+void aff_exchange_resume(struct aff_exchange *x);  /* it is suspended */
 bool aff_exchange_overdue(struct aff_exchange *x); /* false: not yet, or not any more */
 
 static inline bool aff_reads(const struct aff_exchange *x)
@@ -227,6 +236,11 @@ void aff_exchange_call(struct aff_exchange *x, void (*answer)(struct aff_exchang
 /* Proves mastership, then `resume`. */
 void aff_exchange_barrier(struct aff_exchange *x, void (*resume)(struct aff_exchange *x));
 void aff_exchange_inquire(struct aff_exchange *x, void (*answer)(struct aff_exchange *x));
+/* Waits for aff_exchange_wake(), then `resume` in the handler. Nothing of ours is under way elsewhere. */
+void aff_exchange_await(struct aff_exchange *x, void (*resume)(struct aff_exchange *x));
+/* In the reader of a streamed answer: there is nothing to send before aff_exchange_wake(). */
+void aff_exchange_pause(struct aff_exchange *x);
+void aff_exchange_wake(struct aff_exchange *x);
 
 /* ---- answer.c: each makes x->response, or sets x->failed ---- */
 
@@ -235,6 +249,8 @@ void aff_answer(struct aff_exchange *x, int status, aff_bytes body); /* copied *
 void aff_answer_again(struct aff_exchange *x, int status, struct MHD_Response *response, uint64_t length);
 /* A response as long as `length` that libmicrohttpd sends without its body (HEAD, 304). */
 void aff_answer_bodiless(struct aff_exchange *x, int status, uint64_t length);
+/* A response whose body `read` brings, with `x` as its first argument (see MHD_ContentReaderCallback). */
+void aff_answer_stream(struct aff_exchange *x, int status, MHD_ContentReaderCallback read);
 void aff_answer_header(struct aff_exchange *x, const char *name, const char *value);
 void aff_answer_header_bytes(struct aff_exchange *x, const char *name,
                              aff_bytes value); /* at most AFF_TYPE_MAX bytes */
@@ -286,6 +302,7 @@ void aff_route_allow(const struct aff_exchange *x, char *out, size_t size); /* "
 
 extern const struct aff_verb aff_verb_get, aff_verb_put, aff_verb_delete;                         /* value.c */
 extern const struct aff_verb aff_verb_command, aff_verb_command_get;                              /* command.c */
+extern const struct aff_verb aff_verb_scan;                                                       /* scan.c */
 extern const struct aff_verb aff_verb_outcome;                                                    /* outcome.c */
 extern const struct aff_verb aff_verb_livez, aff_verb_readyz, aff_verb_metrics, aff_verb_cluster; /* admin.c */
 extern const struct aff_verb aff_verb_verify, aff_verb_verified;                                  /* admin.c */

@@ -72,6 +72,13 @@ static unsigned value_methods(const struct aff_exchange *x)
            (rest & AFF_REST_DELETE ? 1U << AFF_DELETE : 0);
 }
 
+/* A scan reads what a GET of each key would. */
+static unsigned keyspace_methods(const struct aff_exchange *x)
+{
+    unsigned rest = x->space->rest ? x->space->rest : AFF_REST_ALL;
+    return rest & AFF_REST_GET ? 1U << AFF_GET : 0U;
+}
+
 static unsigned command_methods(const struct aff_exchange *x)
 {
     return 1U << AFF_POST | (x->command->read ? 1U << AFF_GET : 0);
@@ -97,7 +104,12 @@ static const struct aff_route routes[] = {
       .resolve = find_command,
       .allowed = command_methods,
       .verbs = { [AFF_GET] = &aff_verb_command_get, [AFF_POST] = &aff_verb_command } },
-    { .name = AFF_ROUTE_KEYSPACE, .first = "v1", .count = 2, .resolve = find_space },
+    { .name = AFF_ROUTE_KEYSPACE,
+      .first = "v1",
+      .count = 2,
+      .resolve = find_space,
+      .allowed = keyspace_methods,
+      .verbs = { [AFF_GET] = &aff_verb_scan } },
     { .name = AFF_ROUTE_OUTCOME, .first = "outcome", .count = 2, .verbs = { [AFF_GET] = &aff_verb_outcome } },
     PAGE(AFF_ROUTE_LIVEZ, "livez", aff_verb_livez),
     PAGE(AFF_ROUTE_READYZ, "readyz", aff_verb_readyz),
@@ -148,14 +160,6 @@ void aff_route_allow(const struct aff_exchange *x, char *out, size_t size)
             used += (size_t)snprintf(out + used, size - used, "%s%s", used ? ", " : "", methods[i].text);
 }
 
-static void refuse_method(struct aff_exchange *x)
-{
-    if (x->route->name == AFF_ROUTE_KEYSPACE)
-        aff_refuse(x, AFF_EMETHOD, "this version serves single keys: /v1/%s/{key}", x->space->name);
-    else
-        aff_refuse(x, AFF_EMETHOD, "%s", "");
-}
-
 void aff_route(struct aff_exchange *x)
 {
     const struct aff_route *route = x->target.asterisk ? &whole_server : find_route(&x->target);
@@ -172,5 +176,5 @@ void aff_route(struct aff_exchange *x)
     if (x->target.asterisk && x->method != AFF_OPTIONS)
         aff_refuse(x, AFF_EINVAL, "the target * is for OPTIONS alone");
     else if (!(allowed_methods(x) & 1U << x->method) || (!x->verb && x->method != AFF_OPTIONS))
-        refuse_method(x);
+        aff_refuse(x, AFF_EMETHOD, "%s", "");
 }

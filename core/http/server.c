@@ -275,11 +275,8 @@ static void resume_all(struct aff_http *http)
 {
     aff_list_each(link, &http->exchanges) {
         struct aff_exchange *x = aff_container_of(link, struct aff_exchange, link);
-        if (!x->suspended || !x->mhd)
-            continue;
-        x->suspended = false;
-        http->waiting++;
-        MHD_resume_connection(x->mhd);
+        if (x->suspended && x->mhd)
+            aff_exchange_resume(x);
     }
 }
 

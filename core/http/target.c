@@ -125,14 +125,23 @@ static aff_bytes take_until(aff_bytes *rest, char mark)
     return aff_bytes_of(start, length);
 }
 
-int aff_query_next(aff_bytes *query, char *room, aff_bytes *ret_name, aff_bytes *ret_value)
+bool aff_query_pair(aff_bytes *query, aff_bytes *ret_name, aff_bytes *ret_value)
 {
     aff_bytes value = aff_str("");
     while (query->len && !value.len) /* empty pairs, as in "a&&b", are passed over */
         value = take_until(query, '&');
     if (!value.len)
+        return false;
+    *ret_name = take_until(&value, '=');
+    *ret_value = value;
+    return true;
+}
+
+int aff_query_next(aff_bytes *query, char *room, aff_bytes *ret_name, aff_bytes *ret_value)
+{
+    aff_bytes name, value;
+    if (!aff_query_pair(query, &name, &value))
         return 0;
-    aff_bytes name = take_until(&value, '=');
     ptrdiff_t name_len = decode(name, true, room);
     ptrdiff_t value_len = name_len < 0 ? -1 : decode(value, true, room + name_len);
     if (value_len < 0)
@@ -140,6 +149,15 @@ int aff_query_next(aff_bytes *query, char *room, aff_bytes *ret_name, aff_bytes 
     *ret_name = aff_bytes_of(room, (size_t)name_len);
     *ret_value = aff_bytes_of(room + name_len, (size_t)value_len);
     return 1;
+}
+
+int aff_percent_decode(aff_bytes text, char *room, aff_bytes *ret_bytes)
+{
+    ptrdiff_t length = decode(text, false, room);
+    if (length < 0)
+        return AFF_EINVAL;
+    *ret_bytes = aff_bytes_of(room, (size_t)length);
+    return 0;
 }
 
 /* ---- keys ---- */

@@ -35,6 +35,12 @@ int aff_target_parse(aff_bytes raw, char *room, struct aff_target *ret_target, c
  */
 int aff_query_next(aff_bytes *query, char *room, aff_bytes *ret_name, aff_bytes *ret_value);
 
+/* The same undecoded: false at the end. */
+bool aff_query_pair(aff_bytes *query, aff_bytes *ret_name, aff_bytes *ret_value);
+
+/* Decodes as in a path ('+' is a plus) to `room`, which has at least text.len bytes. AFF_EINVAL for a bad escape. */
+int aff_percent_decode(aff_bytes text, char *room, aff_bytes *ret_bytes);
+
 /* NULL when the bytes can be a key, or what is wrong: a key has 1 to 511 bytes and does not begin with NUL. */
 const char *aff_key_fault(aff_bytes key);
 

@@ -164,14 +164,22 @@ static aff_bytes next_item(aff_bytes *rest)
     return aff_bytes_of(start, (size_t)(at - start));
 }
 
-/* "0", "0.", "0.0", "0.00", "0.000": the client does not want it. */
-static bool is_zero_weight(aff_bytes value)
+/* "0.5" is 500; what is no weight is 1000. */
+static unsigned weight_of(aff_bytes value)
 {
     const char *at = value.data;
-    for (size_t i = 0; i < value.len; i++)
-        if (i == 1 ? at[i] != '.' : at[i] != '0')
-            return false;
-    return value.len > 0;
+    unsigned weight = 0, unit = 1000;
+    if (!value.len || value.len > 5 || (*at != '0' && *at != '1'))
+        return 1000;
+    for (size_t i = 0; i < value.len; i++) {
+        if (i == 1 ? at[i] != '.' : at[i] < '0' || at[i] > '9')
+            return 1000;
+        if (i == 1)
+            continue;
+        weight += (unsigned)(at[i] - '0') * unit;
+        unit /= 10;
+    }
+    return weight < 1000 ? weight : 1000;
 }
 
 enum fit { FIT_NONE, FIT_ANY, FIT_TYPE, FIT_EXACT };
@@ -189,30 +197,45 @@ static enum fit fit_of(const struct aff_media *range, const struct aff_media *me
     return same ? FIT_EXACT : FIT_NONE;
 }
 
-bool aff_media_accepted(aff_bytes accept, const struct aff_media *media)
+/* One range of the field and its weight. False: it cannot be read. */
+static bool read_range(aff_bytes item, struct aff_media *ret_range, unsigned *ret_weight)
+{
+    struct param param;
+    aff_bytes rest;
+    int rc;
+    *ret_weight = 1000;
+    if (!parse_essence(item, ret_range, &rest))
+        return false;
+    while ((rc = next_param(&rest, &param)) > 0)
+        if (aff_same_word(param.name, "q"))
+            *ret_weight = weight_of(param.value);
+    return rc == 0;
+}
+
+unsigned aff_media_weight(aff_bytes accept, const struct aff_media *media)
 {
     enum fit best = FIT_NONE;
-    bool wanted = false, empty = true;
+    unsigned wanted = 0;
+    bool empty = true;
     while (accept.len) {
         struct aff_media range;
-        struct param param;
-        bool zero = false;
-        int rc;
-        aff_bytes item = aff_trimmed(next_item(&accept)), rest;
+        unsigned weight;
+        aff_bytes item = aff_trimmed(next_item(&accept));
         if (!item.len)
             continue;
         empty = false;
-        if (!parse_essence(item, &range, &rest))
-            return true;
-        while ((rc = next_param(&rest, &param)) > 0)
-            zero |= aff_same_word(param.name, "q") && is_zero_weight(param.value);
-        if (rc < 0)
-            return true;
+        if (!read_range(item, &range, &weight))
+            return 1000;
         enum fit fit = fit_of(&range, media);
-        if (fit > best || (fit == best && fit != FIT_NONE && !zero)) {
+        if (fit > best || (fit == best && fit != FIT_NONE && weight > wanted)) {
             best = fit;
-            wanted = !zero;
+            wanted = weight;
         }
     }
-    return empty || (best != FIT_NONE && wanted);
+    return empty ? 1000 : wanted;
+}
+
+bool aff_media_accepted(aff_bytes accept, const struct aff_media *media)
+{
+    return aff_media_weight(accept, media) > 0;
 }

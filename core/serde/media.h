@@ -38,4 +38,7 @@ bool aff_media_is(const struct aff_media *media, const char *essence);
  */
 bool aff_media_accepted(aff_bytes accept, const struct aff_media *media);
 
+/* The same with the weight itself, from 0 to 1000: 1000 where none is said, or where the field cannot be read. */
+unsigned aff_media_weight(aff_bytes accept, const struct aff_media *media);
+
 #endif

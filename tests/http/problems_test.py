@@ -16,7 +16,7 @@ class Refusals(Conversation):
     def test_a_method_that_is_not_taken_is_405_and_told_which_are(self):
         for path, allow in [
             ("/v1/notes/a", "GET, HEAD, PUT, DELETE, OPTIONS"),
-            ("/v1/notes", "OPTIONS"),
+            ("/v1/notes", "GET, HEAD, OPTIONS"),
             ("/livez", "GET, HEAD, OPTIONS"),
             ("/readyz", "GET, HEAD, OPTIONS"),
             ("/metrics", "GET, HEAD, OPTIONS"),
@@ -39,7 +39,7 @@ class Refusals(Conversation):
     def test_options_tells_what_is_taken(self):
         for path, allow in [
             ("/v1/notes/a", "GET, HEAD, PUT, DELETE, OPTIONS"),
-            ("/v1/notes", "OPTIONS"),
+            ("/v1/notes", "GET, HEAD, OPTIONS"),
             ("/livez", "GET, HEAD, OPTIONS"),
             ("*", "GET, HEAD, PUT, POST, DELETE, OPTIONS"),
         ]:

@@ -230,6 +230,8 @@ static bool run_stage(struct aff_hook *hook)
     struct aff_list *link;
     while ((link = aff_list_take(&fake->queue)) != NULL)
         answer(fake, call_of(link));
+    if (!fake->script.scan_held)
+        fake_wake_scans(fake);
     return false;
 }
 
@@ -293,6 +295,127 @@ void fake_release_all(struct fake_router *fake)
     while ((link = aff_list_take(&fake->answered)) != NULL) {
         fake->released++;
         call_of(link)->released(call_of(link));
+    }
+}
+
+/* ---- scans: each looks for the next key when it is asked ---- */
+
+struct aff_scan {
+    struct aff_list link;
+    struct aff_scan_opts opts;
+    unsigned char start[AFF_KEY_MAX + 1], end[AFF_KEY_MAX + 1], after[AFF_KEY_MAX];
+    unsigned told;
+    bool waits, waited;
+};
+
+static aff_bytes copied(aff_bytes bytes, unsigned char *to)
+{
+    if (bytes.data)
+        memcpy(to, bytes.data, bytes.len);
+    return aff_bytes_of(bytes.data ? to : NULL, bytes.len);
+}
+
+struct aff_range aff_range_of_prefix(struct aff_range range, aff_bytes prefix, unsigned char *room)
+{
+    memcpy(room, prefix.data, prefix.len);
+    room[prefix.len - 1]++; /* tests have no prefix that ends in 0xff */
+    if (!range.start.data || aff_bytes_compare(range.start, prefix) < 0)
+        range.start = prefix;
+    if (!range.end.data || aff_bytes_compare(aff_bytes_of(room, prefix.len), range.end) < 0)
+        range.end = aff_bytes_of(room, prefix.len);
+    return range;
+}
+
+struct aff_scan *aff_scan_new(const struct aff_scan_opts *opts)
+{
+    struct fake_router *fake = fake_of(opts->port);
+    struct aff_scan *scan = aff_xcalloc(1, sizeof *scan);
+    scan->opts = *opts;
+    scan->opts.range.start = copied(opts->range.start, scan->start);
+    scan->opts.range.end = copied(opts->range.end, scan->end);
+    scan->opts.after = copied(opts->after, scan->after);
+    fake->scanned = *opts;
+    fake->scans_alive++;
+    aff_list_append(&fake->scans, &scan->link);
+    return scan;
+}
+
+struct aff_scan *aff_scan_free(struct aff_scan *scan)
+{
+    if (!scan)
+        return NULL;
+    fake_of(scan->opts.port)->scans_alive--;
+    fake_of(scan->opts.port)->scans_waiting -= scan->waits;
+    aff_list_remove(&scan->link);
+    free(scan);
+    return NULL;
+}
+
+static bool is_wanted(const struct aff_scan *scan, aff_bytes key)
+{
+    const struct aff_scan_opts *o = &scan->opts;
+    if ((o->range.start.data && aff_bytes_compare(key, o->range.start) < 0) ||
+        (o->range.end.data && aff_bytes_compare(key, o->range.end) >= 0))
+        return false;
+    if (!o->after.data)
+        return true;
+    int order = aff_bytes_compare(key, o->after);
+    return o->reverse ? order < 0 : order > 0;
+}
+
+static struct fake_value *next_value(const struct aff_scan *scan)
+{
+    struct fake_router *fake = fake_of(scan->opts.port);
+    struct fake_value *best = NULL;
+    for (int i = 0; i < FAKE_VALUES_MAX; i++) {
+        struct fake_value *v = &fake->values[i];
+        aff_bytes key = aff_bytes_of(v->key, v->key_len);
+        if (!v->used || !is_wanted(scan, key))
+            continue;
+        int order = best ? aff_bytes_compare(key, aff_bytes_of(best->key, best->key_len)) : 0;
+        if (!best || (scan->opts.reverse ? order > 0 : order < 0))
+            best = v;
+    }
+    return best;
+}
+
+int aff_scan_next(struct aff_scan *scan, struct aff_scan_entry *ret_entry, uint32_t *ret_partition)
+{
+    struct fake_router *fake = fake_of(scan->opts.port);
+    const struct fake_script *script = &fake->script;
+    assert(aff_loop_here(fake->loop) && !scan->waits);
+    if (script->scan_waits_at == scan->told + 1 && !scan->waited) {
+        scan->waits = scan->waited = true;
+        fake->scans_waiting++;
+        return AFF_EAGAIN;
+    }
+    if (script->scan_fails_at == scan->told + 1) {
+        *ret_partition = 5;
+        return script->scan_code;
+    }
+    struct fake_value *v = next_value(scan);
+    if (!v)
+        return 0;
+    *ret_entry = (struct aff_scan_entry){ .key = aff_bytes_of(v->key, v->key_len),
+                                          .partition = 3,
+                                          .identity8 = IDENTITY8 };
+    ret_entry->item.version = v->version;
+    ret_entry->item.content_type = aff_bytes_of(v->type, v->type_len);
+    ret_entry->item.value = scan->opts.keys_only ? aff_str("") : aff_bytes_of(v->bytes, v->len);
+    scan->opts.after = copied(ret_entry->key, scan->after);
+    scan->told++;
+    return 1;
+}
+
+void fake_wake_scans(struct fake_router *fake)
+{
+    aff_list_each(link, &fake->scans) {
+        struct aff_scan *scan = aff_container_of(link, struct aff_scan, link);
+        if (!scan->waits)
+            continue;
+        scan->waits = false;
+        fake->scans_waiting--;
+        scan->opts.ready(scan->opts.self);
     }
 }
 
@@ -360,6 +483,7 @@ struct fake_router *fake_router_new(struct aff_loop *loop, const struct aff_spac
     aff_list_init(&fake->queue);
     aff_list_init(&fake->held);
     aff_list_init(&fake->answered);
+    aff_list_init(&fake->scans);
     fake->hook.run = run_stage;
     aff_loop_hook_add(loop, &fake->hook, AFF_STAGE_PARTITION);
     return fake;

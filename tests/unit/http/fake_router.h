@@ -6,7 +6,7 @@
 #ifndef AFF_TESTS_HTTP_FAKE_ROUTER_H
 #define AFF_TESTS_HTTP_FAKE_ROUTER_H
 
-#include "router/router.h"
+#include "router/scan.h"
 
 enum { FAKE_VALUES_MAX = 64, FAKE_VALUE_MAX = 1 << 21 };
 
@@ -25,8 +25,12 @@ struct fake_script {
     bool replayed, replay_cut, unversioned, unstamped;
     uint16_t status;
     const char *reply, *reply_type, *problem, *title, *detail;
-    int read_code; /* of aff_port_get() */
-    bool no_lease; /* aff_port_get() wants a barrier */
+    int read_code;          /* of aff_port_get() */
+    bool no_lease;          /* aff_port_get() wants a barrier */
+    unsigned scan_waits_at; /* the scan waits before its entry of this number, from 1; 0: never */
+    unsigned scan_fails_at; /* it fails there */
+    int scan_code;          /* with this */
+    bool scan_held;         /* it waits until fake_wake_scans() */
     enum aff_outcome inquiry_outcome;
     int inquiry_code;
 };
@@ -64,6 +68,9 @@ struct fake_router {
     struct aff_list queue;    /* ops for the stage */
     struct aff_list held;     /* ops for the test */
     struct aff_list answered; /* ops that wait for their release */
+    struct aff_list scans;    /* all that there are */
+    unsigned scans_alive, scans_waiting;
+    struct aff_scan_opts scanned; /* the last one's; its views are gone */
 };
 
 /* `spaces` ends with a NULL name. The port and the router of router.h are this struct. */
@@ -71,6 +78,7 @@ struct fake_router *fake_router_new(struct aff_loop *loop, const struct aff_spac
 void fake_router_free(struct fake_router *fake);
 
 void fake_answer_held(struct fake_router *fake); /* by the present script */
+void fake_wake_scans(struct fake_router *fake);  /* those that wait */
 void fake_release_all(struct fake_router *fake); /* what was answered and not released */
 
 #endif

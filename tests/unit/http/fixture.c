@@ -177,6 +177,7 @@ void fixture_stop(struct fixture *f)
     for (unsigned i = 0; i < f->loops_count; i++) {
         assert_true(aff_http_quiet(f->https[i]));
         assert_int_equal(f->fakes[i]->snapshots, 0);
+        assert_int_equal(f->fakes[i]->scans_alive, 0);
         (void)aff_http_free(f->https[i]);
         fake_router_free(f->fakes[i]);
         (void)aff_loop_free(f->loops[i]);
