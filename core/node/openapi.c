@@ -322,30 +322,45 @@ static void describe_demand(json_t *operation, const struct scope *scope)
     add_problem_answer(json_object_get(operation, "responses"), scope, 428);
 }
 
-static json_t *value_path(const struct scope *scope)
+/* A method of a keyspace, and which of its flags let clients use it. */
+struct rest_verb {
+    unsigned flags;
+    const char *method;
+};
+static const struct rest_verb value_verbs[] = {
+    { AFF_REST_GET, "get" }, { AFF_REST_PUT, "put" }, { AFF_REST_DELETE, "delete" }, { 0, NULL }
+};
+
+static void describe_limit(json_t *operation, const struct scope *scope)
 {
-    static const struct {
-        unsigned flag;
-        const char *method;
-    } verbs[] = { { AFF_REST_GET, "get" }, { AFF_REST_PUT, "put" }, { AFF_REST_DELETE, "delete" } };
-    const struct aff_config_keyspace *settings = scope->served->settings;
+    json_t *body = json_object_get(operation, "requestBody");
+    if (body)
+        put(body, "description",
+            text_of("%s At most %llu bytes.", json_string_value(json_object_get(body, "description")),
+                    (unsigned long long)scope->served->settings->max_value));
+}
+
+/* The path that the template describes, with the verbs that clients may use; NULL: none. */
+static json_t *rest_path(const struct scope *scope, const char *template, const struct rest_verb *verbs)
+{
+    const json_t *templates = json_object_get(scope->templates, template);
     json_t *path = sure(json_object());
     char id[160];
-    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
-        if (!(scope->served->rest & verbs[i].flag))
+    for (; verbs->method; verbs++) {
+        if (!(scope->served->rest & verbs->flags))
             continue;
-        const json_t *template = json_object_get(json_object_get(scope->templates, "value"), verbs[i].method);
-        json_t *operation = operation_of(scope, template), *body = json_object_get(operation, "requestBody");
-        (void)snprintf(id, sizeof id, "%s.value.%s", settings->name, verbs[i].method);
-        if (verbs[i].flag != AFF_REST_GET)
+        json_t *operation = operation_of(scope, json_object_get(templates, verbs->method));
+        (void)snprintf(id, sizeof id, "%s.%s.%s", scope->served->settings->name, template, verbs->method);
+        if (verbs->flags != AFF_REST_GET)
             describe_demand(operation, scope);
-        if (body)
-            put(body, "description",
-                text_of("%s At most %llu bytes.", json_string_value(json_object_get(body, "description")),
-                        (unsigned long long)settings->max_value));
-        put(path, verbs[i].method, tagged(scope, operation, id));
+        describe_limit(operation, scope);
+        put(path, verbs->method, tagged(scope, operation, id));
     }
-    (void)snprintf(id, sizeof id, "%s.value", settings->name);
+    if (json_object_size(path) == 0) {
+        json_decref(path);
+        return NULL;
+    }
+    (void)snprintf(id, sizeof id, "%s.%s", scope->served->settings->name, template);
     return path_done(scope, path, id);
 }
 
@@ -384,9 +399,10 @@ static void add_keyspace(const struct scope *frame, const struct aff_served *ser
 {
     struct scope scope = { .templates = frame->templates, .served = served };
     char path[128];
-    if (served->rest & AFF_REST_ALL) {
+    json_t *value = rest_path(&scope, "value", value_verbs);
+    if (value) {
         (void)snprintf(path, sizeof path, "/v1/%s/{key}", served->settings->name);
-        put(paths, path, value_path(&scope));
+        put(paths, path, value);
     }
     for (const aff_command *command = served->commands; command && command->name; command++) {
         scope.command = command;
