@@ -1,5 +1,6 @@
 /*
- * document.c - /openapi.json and /docs: texts that are the same while the node runs. Each response is made once and sent again.
+ * document.c - /openapi.json and /docs: texts that are the same while the node runs. Each response is made once, plain and
+ * coded, and sent again.
  */
 #include "http/inner.h"
 
@@ -30,7 +31,8 @@ static struct aff_etag tag_of(aff_bytes text)
     };
 }
 
-static void add_headers(struct aff_exchange *x, struct aff_etag tag, const struct aff_http_document *document)
+static void add_headers(struct aff_exchange *x, struct aff_etag tag, const struct aff_http_document *document,
+                        bool varies)
 {
     aff_answer_etag(x, tag);
     aff_answer_header(x, "Cache-Control", "no-cache"); /* a cache that asks each time may keep it */
@@ -38,23 +40,40 @@ static void add_headers(struct aff_exchange *x, struct aff_etag tag, const struc
     aff_answer_header(x, "X-Content-Type-Options", "nosniff");
     if (document->policy)
         aff_answer_header(x, "Content-Security-Policy", document->policy);
+    if (varies)
+        aff_answer_header(x, "Vary", "Accept-Encoding");
 }
 
 static void answer_whole(struct aff_exchange *x, struct aff_kept_document *kept,
-                         const struct aff_http_document *document)
+                         const struct aff_http_document *document, bool varies)
 {
+    struct MHD_Response **place = &kept->response[x->coding == AFF_CODING_GZIP];
     /* flush() adds "Connection: close" to the answer of the last two, which must not stay on a kept one */
     bool keep = !x->http->draining && !x->guard.chunked;
-    if (keep && kept->response) {
-        aff_answer_again(x, 200, kept->response, document->bytes.len);
+    if (keep && *place) {
+        aff_answer_again(x, 200, *place, document->bytes.len);
         return;
     }
-    aff_answer(x, 200, document->bytes);
-    add_headers(x, kept->tag, document);
+    if (x->coding == AFF_CODING_GZIP)
+        aff_answer_gzip(x, 200, document->bytes);
+    else
+        aff_answer(x, 200, document->bytes);
+    add_headers(x, kept->tag, document, varies && x->coding != AFF_CODING_GZIP);
     if (keep && x->response) {
-        kept->response = x->response;
+        *place = x->response;
         x->response_kept = true;
     }
+}
+
+/* It names the form that the client has, when it says that it has one. */
+static void answer_unchanged(struct aff_exchange *x, struct aff_kept_document *kept,
+                             const struct aff_http_document *document, bool varies)
+{
+    bool gzip = x->coding == AFF_CODING_GZIP;
+    if (!x->none_match.any && !aff_etags_name(&x->none_match, kept->tag, gzip))
+        x->coding = gzip ? AFF_CODING_IDENTITY : AFF_CODING_GZIP;
+    aff_answer_bodiless(x, 304, document->bytes.len);
+    add_headers(x, kept->tag, document, varies);
 }
 
 static void answer_document(struct aff_exchange *x, struct aff_kept_document *kept,
@@ -70,16 +89,18 @@ static void answer_document(struct aff_exchange *x, struct aff_kept_document *ke
         .match = aff_headers_have(&x->headers, AFF_FIELD_IF_MATCH) ? &x->match : NULL,
         .none_match = aff_headers_have(&x->headers, AFF_FIELD_IF_NONE_MATCH) ? &x->none_match : NULL,
     };
+    bool varies;
+    if (aff_coding_of(x, aff_str(document->type), document->bytes.len, &varies) == AFF_CODING_NONE)
+        return;
     switch (aff_conditions_decide(&c, true, kept->tag, 0)) {
     case AFF_VERDICT_FAILED:
         aff_answer_code(x, AFF_EPRECONDITION, NULL);
         break;
     case AFF_VERDICT_NOT_MODIFIED:
-        aff_answer_bodiless(x, 304, document->bytes.len);
-        add_headers(x, kept->tag, document);
+        answer_unchanged(x, kept, document, varies);
         break;
     case AFF_VERDICT_PROCEED:
-        answer_whole(x, kept, document);
+        answer_whole(x, kept, document, varies);
         break;
     }
 }

@@ -49,15 +49,17 @@ static inline void aff_kept_set(struct aff_kept *place, const struct aff_space *
 
 /* The same of a text that does not change. */
 struct aff_kept_document {
-    struct aff_etag tag;           /* offset 0: not known yet */
-    struct MHD_Response *response; /* NULL: not made yet */
+    struct aff_etag tag;              /* offset 0: not known yet */
+    struct MHD_Response *response[2]; /* as it is, and by gzip; NULL: not made yet */
 };
 
 static inline void aff_kept_document_drop(struct aff_kept_document *kept)
 {
-    if (kept->response)
-        MHD_destroy_response(kept->response);
-    kept->response = NULL;
+    for (int i = 0; i < 2; i++) {
+        if (kept->response[i])
+            MHD_destroy_response(kept->response[i]);
+        kept->response[i] = NULL;
+    }
 }
 
 static inline void aff_kept_clear(struct aff_kept *table)

@@ -2,6 +2,7 @@
 
 The validator is openapi-spec-validator in build/venv, which scripts/setup all makes.
 """
+import gzip
 import pathlib
 import re
 import subprocess
@@ -47,6 +48,21 @@ class Valid(Described):
     def test_the_validator_sees_what_is_wrong(self):
         text = self.client.get("/openapi.json").body
         self.assertNotEqual(validate(text.replace(b'"in":"path"', b'"in":"pith"')), "")
+
+    def test_it_is_sent_coded_to_who_takes_it(self):
+        for path in ("/openapi.json", "/docs"):
+            for _ in range(3):
+                plain, coded = self.client.get(path), self.client.get(path, Accept_Encoding="gzip")
+                self.assertEqual(gzip.decompress(coded.body), plain.body)
+                self.assertEqual((plain.headers.get("content-encoding"), coded.headers.get("content-encoding")), (None, "gzip"))
+                self.assertEqual((plain.headers["vary"], coded.headers["vary"]), ("Accept-Encoding",) * 2)
+                self.assertEqual(coded.etag, plain.etag[:-1] + '-gzip"')
+            for tag in (plain.etag, coded.etag):
+                for coding in ("gzip", "identity"):
+                    answer = self.client.get(path, If_None_Match=tag, Accept_Encoding=coding)
+                    self.assertEqual((answer.status, answer.etag, answer.body), (304, tag, b""))
+            head = self.client.request("HEAD", path, None, {"Accept-Encoding": "gzip"})
+            self.assertEqual((head.status, head.etag, int(head.headers["content-length"])), (200, coded.etag, len(coded.body)))
 
     def test_each_start_and_each_loop_says_the_same(self):
         with self.serving(Programs.others[:1]) as server:
