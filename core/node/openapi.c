@@ -314,30 +314,31 @@ static json_t *tagged(const struct scope *scope, json_t *operation, const char *
     return operation;
 }
 
-static void describe_demand(json_t *operation, const struct scope *scope)
-{
-    if (!scope->served->settings->require_match)
-        return;
-    put(operation, "description", json_string("This keyspace demands If-Match or If-None-Match."));
-    add_problem_answer(json_object_get(operation, "responses"), scope, 428);
-}
-
 /* A method of a keyspace, and which of its flags let clients use it. */
 struct rest_verb {
     unsigned flags;
     const char *method;
 };
+static const struct rest_verb keyspace_verbs[] = { { AFF_REST_GET, "get" },
+                                                   { AFF_REST_PUT | AFF_REST_DELETE, "post" },
+                                                   { 0, NULL } };
 static const struct rest_verb value_verbs[] = {
     { AFF_REST_GET, "get" }, { AFF_REST_PUT, "put" }, { AFF_REST_DELETE, "delete" }, { 0, NULL }
 };
 
-static void describe_limit(json_t *operation, const struct scope *scope)
+/* What settings of the keyspace mean for a write of one value. */
+static void describe_write(json_t *operation, const struct scope *scope)
 {
+    const struct aff_config_keyspace *settings = scope->served->settings;
     json_t *body = json_object_get(operation, "requestBody");
     if (body)
         put(body, "description",
             text_of("%s At most %llu bytes.", json_string_value(json_object_get(body, "description")),
-                    (unsigned long long)scope->served->settings->max_value));
+                    (unsigned long long)settings->max_value));
+    if (!settings->require_match)
+        return;
+    put(operation, "description", json_string("This keyspace demands If-Match or If-None-Match."));
+    add_problem_answer(json_object_get(operation, "responses"), scope, 428);
 }
 
 /* The path that the template describes, with the verbs that clients may use; NULL: none. */
@@ -351,9 +352,8 @@ static json_t *rest_path(const struct scope *scope, const char *template, const 
             continue;
         json_t *operation = operation_of(scope, json_object_get(templates, verbs->method));
         (void)snprintf(id, sizeof id, "%s.%s.%s", scope->served->settings->name, template, verbs->method);
-        if (verbs->flags != AFF_REST_GET)
-            describe_demand(operation, scope);
-        describe_limit(operation, scope);
+        if (verbs->flags != AFF_REST_GET && strcmp(template, "value") == 0)
+            describe_write(operation, scope);
         put(path, verbs->method, tagged(scope, operation, id));
     }
     if (json_object_size(path) == 0) {
@@ -399,7 +399,11 @@ static void add_keyspace(const struct scope *frame, const struct aff_served *ser
 {
     struct scope scope = { .templates = frame->templates, .served = served };
     char path[128];
-    json_t *value = rest_path(&scope, "value", value_verbs);
+    json_t *keyspace = rest_path(&scope, "keyspace", keyspace_verbs), *value = rest_path(&scope, "value", value_verbs);
+    if (keyspace) {
+        (void)snprintf(path, sizeof path, "/v1/%s", served->settings->name);
+        put(paths, path, keyspace);
+    }
     if (value) {
         (void)snprintf(path, sizeof path, "/v1/%s/{key}", served->settings->name);
         put(paths, path, value);
