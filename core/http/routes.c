@@ -123,6 +123,15 @@ static const struct aff_route routes[] = {
       .verbs = { [AFF_GET] = &aff_verb_verified, [AFF_POST] = &aff_verb_verify } },
 };
 
+bool aff_http_serves(const char *first, unsigned segments, const char *method)
+{
+    enum aff_method known = aff_method_of(method);
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+        if (routes[i].count == segments && strcmp(routes[i].first, first) == 0)
+            return known != AFF_METHOD_OTHER && routes[i].verbs[known] != NULL;
+    return false;
+}
+
 /* For "*" and nothing else: what the server as a whole takes. */
 static const struct aff_route whole_server = { .name = AFF_ROUTE_NONE };
 

@@ -100,6 +100,10 @@ void aff_http_stop(struct aff_http *http);
 struct aff_http *aff_http_free(struct aff_http *http); /* accepts NULL, returns NULL; stops when that was not done */
 AFF_CLEANUP_OF(struct aff_http, aff_http_free)
 
+/* Is there anything that does `method` ("GET") on paths of so many segments that begin with `first`? What a keyspace lets clients
+ * use of it is another matter. */
+bool aff_http_serves(const char *first, unsigned segments, const char *method);
+
 /* Appends the numbers of all loops as Prometheus text (aff_http_...). Any thread. False: out of memory. */
 bool aff_http_metrics(struct aff_http *const *https, unsigned count, const struct aff_gate *gate,
                       struct aff_buf *out) AFF_MUST_USE;

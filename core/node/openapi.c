@@ -317,13 +317,18 @@ static json_t *tagged(const struct scope *scope, json_t *operation, const char *
 /* A method of a keyspace, and which of its flags let clients use it. */
 struct rest_verb {
     unsigned flags;
-    const char *method;
+    const char *method, *name; /* as the description and as HTTP spells it */
 };
-static const struct rest_verb keyspace_verbs[] = { { AFF_REST_GET, "get" },
-                                                   { AFF_REST_PUT | AFF_REST_DELETE, "post" },
-                                                   { 0, NULL } };
+static const struct rest_verb keyspace_verbs[] = {
+    { AFF_REST_GET, "get", "GET" },
+    { AFF_REST_PUT | AFF_REST_DELETE, "post", "POST" },
+    { 0, NULL, NULL },
+};
 static const struct rest_verb value_verbs[] = {
-    { AFF_REST_GET, "get" }, { AFF_REST_PUT, "put" }, { AFF_REST_DELETE, "delete" }, { 0, NULL }
+    { AFF_REST_GET, "get", "GET" },
+    { AFF_REST_PUT, "put", "PUT" },
+    { AFF_REST_DELETE, "delete", "DELETE" },
+    { 0, NULL, NULL },
 };
 
 /* What settings of the keyspace mean for a write of one value. */
@@ -342,13 +347,14 @@ static void describe_write(json_t *operation, const struct scope *scope)
 }
 
 /* The path that the template describes, with the verbs that clients may use; NULL: none. */
-static json_t *rest_path(const struct scope *scope, const char *template, const struct rest_verb *verbs)
+static json_t *rest_path(const struct scope *scope, const char *template, unsigned segments,
+                         const struct rest_verb *verbs)
 {
     const json_t *templates = json_object_get(scope->templates, template);
     json_t *path = sure(json_object());
     char id[160];
     for (; verbs->method; verbs++) {
-        if (!(scope->served->rest & verbs->flags))
+        if (!(scope->served->rest & verbs->flags) || !aff_http_serves("v1", segments, verbs->name))
             continue;
         json_t *operation = operation_of(scope, json_object_get(templates, verbs->method));
         (void)snprintf(id, sizeof id, "%s.%s.%s", scope->served->settings->name, template, verbs->method);
@@ -399,7 +405,8 @@ static void add_keyspace(const struct scope *frame, const struct aff_served *ser
 {
     struct scope scope = { .templates = frame->templates, .served = served };
     char path[128];
-    json_t *keyspace = rest_path(&scope, "keyspace", keyspace_verbs), *value = rest_path(&scope, "value", value_verbs);
+    json_t *keyspace = rest_path(&scope, "keyspace", 2, keyspace_verbs),
+           *value = rest_path(&scope, "value", 3, value_verbs);
     if (keyspace) {
         (void)snprintf(path, sizeof path, "/v1/%s", served->settings->name);
         put(paths, path, keyspace);

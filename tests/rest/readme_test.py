@@ -1,7 +1,7 @@
 """readme_test - the README's console blocks are run, and what it shows is what comes.
 
-In a ```console block a line that begins with "$ " is a command (it goes on while lines end in a backslash), and the lines up to
-the next command are its output. Commands run in the order of the README:
+In a ```console block a line that begins with "$ " is a command (it goes on behind a backslash and within single quotes), and the
+lines up to the next command are its output. Commands run in the order of the README:
 
     $ scripts/run ...                          a node on example/affinity.yaml; the server before it ends
     $ build/release/example/bank/bank ...      the bank
@@ -49,6 +49,11 @@ class Step:
         return f"README.md:{self.line}: $ {self.command}"
 
 
+def is_open(command):
+    """Does it go on in the next line?"""
+    return command.endswith("\\") or command.count("'") % 2 == 1
+
+
 def steps_of(text):
     steps, inside, goes_on = [], False, False
     for number, line in enumerate(text.splitlines(), 1):
@@ -64,7 +69,7 @@ def steps_of(text):
             steps[-1].shown.append(line)
         else:
             raise ValueError(f"README.md:{number}: output before any command")
-        goes_on = inside and line.endswith("\\")
+        goes_on = inside and bool(steps) and not steps[-1].shown and is_open(steps[-1].command)
     return steps
 
 
