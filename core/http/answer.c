@@ -117,6 +117,8 @@ void aff_answer_problem(struct aff_exchange *x, const struct aff_problem *proble
         aff_answer_header(x, "Allow", allow);
     } else if (problem->code == AFF_EMEDIATYPE) { /* RFC 9110, 15.5.16: what would be right */
         aff_answer_header(x, x->accepts ? "Accept" : "Accept-Encoding", x->accepts ? x->accepts : "identity");
+        if (x->method == AFF_PATCH)
+            aff_answer_header(x, "Accept-Patch", AFF_ACCEPT_PATCH); /* RFC 5789, 2.2 */
     }
 }
 
@@ -137,4 +139,6 @@ void aff_answer_options(struct aff_exchange *x)
     aff_route_allow(x, allow, sizeof allow);
     aff_answer(x, 204, aff_str(""));
     aff_answer_header(x, "Allow", allow);
+    if (x->route->verbs[AFF_PATCH] && strstr(allow, "PATCH"))
+        aff_answer_header(x, "Accept-Patch", AFF_ACCEPT_PATCH);
 }

@@ -62,6 +62,7 @@ static void clear(struct aff_exchange *x)
     x->match.count = x->none_match.count = 0;
     x->charged = x->body_max = x->noted = 0;
     x->op.command.state = NULL;
+    x->patching = NULL;
     x->answer = x->resume = NULL;
     x->accepts = NULL;
     x->refused = x->status = 0;
@@ -141,6 +142,8 @@ static void release_memory(struct aff_exchange *x)
     aff_headers_fini(&x->headers);
     aff_command_fini(&x->op);
     x->listing = aff_listing_free(x->listing);
+    aff_patching_free(x->patching);
+    x->patching = NULL;
     aff_buf_fini(&x->body);
     aff_buf_init(&x->body);
     if (x->charged)

@@ -10,6 +10,7 @@
  *   answer.c      responses                                    kept.h      those that can be sent again
  *   coding.c      responses that gzip makes smaller
  *   value.c       GET, PUT, DELETE of a value                  write.c     what writes and commands have in common
+ *   patch.c       PATCH of a value
  *   command.c     the application's commands                   stream.c    answers of any length
  *   scan.c        GET of a keyspace
  *   outcome.c     /outcome/{id}                                admin.c     /livez and the like
@@ -137,7 +138,7 @@ void aff_conn_cut(struct aff_conn *conn); /* ends it without a word */
 
 /* ---- exchange.c ---- */
 
-enum aff_method { AFF_GET, AFF_HEAD, AFF_PUT, AFF_POST, AFF_DELETE, AFF_OPTIONS, AFF_METHOD_OTHER, AFF_METHODS };
+enum aff_method { AFF_GET, AFF_HEAD, AFF_PUT, AFF_PATCH, AFF_POST, AFF_DELETE, AFF_OPTIONS, AFF_METHOD_OTHER, AFF_METHODS };
 
 enum aff_exchange_state {
     AFF_EXCHANGE_HEAD,     /* before the first call of the handler */
@@ -192,6 +193,7 @@ struct aff_exchange {
 
     /* under way */
     struct aff_command_op op;
+    struct aff_patching *patching; /* of a PATCH */
     struct aff_inquiry inquiry;
     struct aff_listing *listing;            /* of a scan; freed with the exchange */
     void (*answer)(struct aff_exchange *x); /* when the call was answered: makes the response */
@@ -301,6 +303,7 @@ void aff_route(struct aff_exchange *x);                                     /* s
 void aff_route_allow(const struct aff_exchange *x, char *out, size_t size); /* "GET, HEAD, OPTIONS" */
 
 extern const struct aff_verb aff_verb_get, aff_verb_put, aff_verb_delete;                         /* value.c */
+extern const struct aff_verb aff_verb_patch;                                                      /* patch.c */
 extern const struct aff_verb aff_verb_command, aff_verb_command_get;                              /* command.c */
 extern const struct aff_verb aff_verb_scan;                                                       /* scan.c */
 extern const struct aff_verb aff_verb_outcome;                                                    /* outcome.c */
@@ -313,6 +316,12 @@ extern const struct aff_verb aff_verb_openapi, aff_verb_docs;                   
 /* Reads x->key as x->consistency wants it. AFF_EAGAIN: a barrier must come first. After 0: aff_port_done(). */
 int aff_get_found(struct aff_exchange *x, struct aff_found *ret_found);
 
+/* ---- patch.c ---- */
+
+#define AFF_ACCEPT_PATCH "application/merge-patch+json, application/json-patch+json"
+
+void aff_patching_free(struct aff_patching *patching); /* may be NULL */
+
 /* ---- write.c ---- */
 
 void aff_check_query(struct aff_exchange *x, const char *known); /* refuses any parameter but `known` (may be NULL) */
@@ -321,10 +330,14 @@ void aff_check_coding(struct aff_exchange *x); /* of the body: none */
 void aff_check_conditions(struct aff_exchange *x);
 void aff_check_consistency(struct aff_exchange *x);
 void aff_check_write(struct aff_exchange *x); /* all that PUT, DELETE and commands may carry */
+void aff_check_length(struct aff_exchange *x);   /* refuses what has neither a Content-Length nor chunks */
+void aff_check_demanded(struct aff_exchange *x); /* refuses a write without a condition where one is demanded */
 /* Fills what aff_check_write() checked into x->op. */
 void aff_fill_write(struct aff_exchange *x, enum aff_op_kind kind);
 /* Answers failures of every kind. True: it was one. */
 bool aff_answer_failure(struct aff_exchange *x);
+/* Preference-Applied, and Location of what was created: of a PUT or PATCH. `whole`: the answer has the value. */
+void aff_answer_stored(struct aff_exchange *x, bool created, bool whole);
 void aff_answer_written(struct aff_exchange *x, bool tag); /* the headers of a write that was done */
 
 #endif

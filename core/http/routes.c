@@ -11,7 +11,7 @@ static const struct {
     const char *text;
     enum aff_method method;
 } methods[] = {
-    { "GET", AFF_GET },   { "HEAD", AFF_HEAD },     { "PUT", AFF_PUT },
+    { "GET", AFF_GET },   { "HEAD", AFF_HEAD },     { "PUT", AFF_PUT },         { "PATCH", AFF_PATCH },
     { "POST", AFF_POST }, { "DELETE", AFF_DELETE }, { "OPTIONS", AFF_OPTIONS },
 };
 
@@ -69,7 +69,7 @@ static unsigned value_methods(const struct aff_exchange *x)
 {
     unsigned rest = x->space->rest ? x->space->rest : AFF_REST_ALL;
     return (rest & AFF_REST_GET ? 1U << AFF_GET : 0) | (rest & AFF_REST_PUT ? 1U << AFF_PUT : 0) |
-           (rest & AFF_REST_DELETE ? 1U << AFF_DELETE : 0);
+           (rest & AFF_REST_PATCH ? 1U << AFF_PATCH : 0) | (rest & AFF_REST_DELETE ? 1U << AFF_DELETE : 0);
 }
 
 /* A scan reads what a GET of each key would. */
@@ -97,7 +97,10 @@ static const struct aff_route routes[] = {
       .count = 3,
       .resolve = find_key,
       .allowed = value_methods,
-      .verbs = { [AFF_GET] = &aff_verb_get, [AFF_PUT] = &aff_verb_put, [AFF_DELETE] = &aff_verb_delete } },
+      .verbs = { [AFF_GET] = &aff_verb_get,
+                 [AFF_PUT] = &aff_verb_put,
+                 [AFF_PATCH] = &aff_verb_patch,
+                 [AFF_DELETE] = &aff_verb_delete } },
     { .name = AFF_ROUTE_COMMAND,
       .first = "v1",
       .count = 4,

@@ -216,13 +216,6 @@ const struct aff_verb aff_verb_get = { .check = check_get, .run = run_get };
 
 /* ---- writing ---- */
 
-static void check_demanded(struct aff_exchange *x)
-{
-    if (x->space->require_match && !aff_headers_have(&x->headers, AFF_FIELD_IF_MATCH) &&
-        !aff_headers_have(&x->headers, AFF_FIELD_IF_NONE_MATCH))
-        aff_refuse(x, AFF_EPRECONDITIONREQUIRED, "send If-Match with the ETag of what you read, or If-None-Match: *");
-}
-
 /* Keeps the Content-Type: stored as it came, and longer than its header lives. */
 static void check_type(struct aff_exchange *x)
 {
@@ -243,13 +236,12 @@ static void check_type(struct aff_exchange *x)
 
 static void check_put(struct aff_exchange *x)
 {
-    if (!x->guard.chunked && !x->guard.lengths)
-        aff_refuse(x, AFF_ELENGTH, "a PUT must have a Content-Length or be chunked");
+    aff_check_length(x);
     if (x->space->max_value < x->body_max)
         x->body_max = x->space->max_value;
     check_type(x);
     aff_check_write(x);
-    check_demanded(x);
+    aff_check_demanded(x);
 }
 
 static bool is_created(const struct aff_result *r)
@@ -266,14 +258,7 @@ static void answer_put(struct aff_exchange *x)
     aff_answer(x, status, whole ? aff_buf_view(&x->body) : aff_str(""));
     if (whole)
         aff_answer_header(x, "Content-Type", x->content_type);
-    if (x->prefer != AFF_RETURN_DEFAULT)
-        aff_answer_header(x, "Preference-Applied", whole ? "return=representation" : "return=minimal");
-    if (created && x->target.path.len < 2048) {
-        char location[2048];
-        memcpy(location, x->target.path.data, x->target.path.len);
-        location[x->target.path.len] = 0;
-        aff_answer_header(x, "Location", location);
-    }
+    aff_answer_stored(x, created, whole);
     aff_answer_written(x, true);
 }
 
@@ -296,7 +281,7 @@ static void check_delete(struct aff_exchange *x)
 {
     x->content_type[0] = 0;
     aff_check_write(x);
-    check_demanded(x);
+    aff_check_demanded(x);
 }
 
 static void answer_delete(struct aff_exchange *x)

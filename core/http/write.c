@@ -68,6 +68,20 @@ static void check_times(struct aff_exchange *x)
         aff_refuse(x, AFF_EINVAL, "Affinity-Event-Time must be milliseconds since 1970");
 }
 
+void aff_check_length(struct aff_exchange *x)
+{
+    if (!x->guard.chunked && !x->guard.lengths)
+        aff_refuse(x, AFF_ELENGTH, "a %s must have a Content-Length or be chunked",
+                   x->method == AFF_PATCH ? "PATCH" : "PUT");
+}
+
+void aff_check_demanded(struct aff_exchange *x)
+{
+    if (x->space->require_match && !aff_headers_have(&x->headers, AFF_FIELD_IF_MATCH) &&
+        !aff_headers_have(&x->headers, AFF_FIELD_IF_NONE_MATCH))
+        aff_refuse(x, AFF_EPRECONDITIONREQUIRED, "send If-Match with the ETag of what you read, or If-None-Match: *");
+}
+
 void aff_check_write(struct aff_exchange *x)
 {
     const struct aff_headers *h = &x->headers;
@@ -108,7 +122,9 @@ static aff_bytes or_empty(aff_bytes text)
 static void fill_identity(struct aff_exchange *x, struct aff_op *op)
 {
     const aff_bytes *field = x->headers.field;
-    static const char *const methods[AFF_METHODS] = { [AFF_PUT] = "PUT", [AFF_DELETE] = "DELETE", [AFF_POST] = "POST" };
+    static const char *const methods[AFF_METHODS] = {
+        [AFF_PUT] = "PUT", [AFF_PATCH] = "PATCH", [AFF_DELETE] = "DELETE", [AFF_POST] = "POST"
+    };
     const aff_bytes id[] = {
         aff_str(""),
         aff_str(x->space->name),
@@ -201,6 +217,19 @@ bool aff_answer_failure(struct aff_exchange *x)
     if (stamped)
         aff_answer_header(x, "Affinity-Request-Id", id);
     return true;
+}
+
+void aff_answer_stored(struct aff_exchange *x, bool created, bool whole)
+{
+    bool minimal = x->prefer == AFF_RETURN_MINIMAL;
+    if (whole || minimal)
+        aff_answer_header(x, "Preference-Applied", whole ? "return=representation" : "return=minimal");
+    if (created && x->target.path.len < 2048) {
+        char location[2048];
+        memcpy(location, x->target.path.data, x->target.path.len);
+        location[x->target.path.len] = 0;
+        aff_answer_header(x, "Location", location);
+    }
 }
 
 void aff_answer_written(struct aff_exchange *x, bool tag)

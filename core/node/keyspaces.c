@@ -203,7 +203,7 @@ static int check_rest(const aff_keyspace *keyspace, aff_error *err)
     if (keyspace->rest == AFF_REST_NONE || (keyspace->rest & ~(unsigned)AFF_REST_ALL) == 0)
         return 0;
     return aff_fail_with(err, AFF_EINVAL,
-                         "keyspace %s: rest is 0x%x; expected AFF_REST_GET, AFF_REST_PUT, AFF_REST_DELETE together, or "
+                         "keyspace %s: rest is 0x%x; expected AFF_REST_GET, AFF_REST_PUT, AFF_REST_DELETE, AFF_REST_PATCH together, or "
                          "AFF_REST_NONE alone",
                          keyspace->name, keyspace->rest);
 }

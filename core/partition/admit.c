@@ -369,18 +369,20 @@ struct chain {
     struct aff_item current;
     bool exists;
     size_t count, replies;
+    bool closed; /* it has an operation that shares its record with none */
 };
 
 static bool chain_takes(const struct chain *c, const struct aff_op *op)
 {
     return op->kind == AFF_OP_COMMAND && c->count < AFF_RECORD_IDEMS_MAX && c->replies < MERGED_REPLIES_MAX &&
-           !(conditional(op) && c->count > 0);
+           !((conditional(op) || op->alone) && c->count > 0) && !c->closed;
 }
 
 static void chain_run(struct aff_core *core, struct chain *c, struct aff_op *op)
 {
     struct aff_staged staged = { .what = AFF_STAGE_NOTHING };
     struct aff_flight *f = c->flight;
+    int64_t kept_ms = c->exists ? c->current.version.expires_ms : AFF_NO_TIME;
     bool wrote;
     int code = op->run(op, c->exists ? &c->current : NULL, &staged);
 
@@ -392,6 +394,7 @@ static void chain_run(struct aff_core *core, struct chain *c, struct aff_op *op)
     }
     carry(core, f, op, wrote);
     c->count++;
+    c->closed = op->alone;
     c->replies += op->result.reply.len;
     if (!wrote)
         return;
@@ -401,7 +404,9 @@ static void chain_run(struct aff_core *core, struct chain *c, struct aff_op *op)
                                     .value = present(staged.value) };
     f->value = c->exists ? c->current.value : aff_bytes_of(NULL, 0);
     f->content_type = c->exists ? staged.content_type : aff_bytes_of(NULL, 0);
-    f->expires_ms = c->exists ? expiry_of(core, staged.ttl_ms) : AFF_NO_TIME;
+    f->expires_ms = !c->exists            ? AFF_NO_TIME
+                    : staged.keeps_expiry ? kept_ms
+                                          : expiry_of(core, staged.ttl_ms);
     f->event_ms = op->event_ms;
     f->traceparent = op->traceparent;
 }

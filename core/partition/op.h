@@ -44,7 +44,8 @@ struct aff_staged {
     enum { AFF_STAGE_NOTHING, AFF_STAGE_PUT, AFF_STAGE_DELETE } what;
     aff_bytes value;
     aff_bytes content_type;
-    int64_t ttl_ms; /* 0: the keyspace's default */
+    int64_t ttl_ms;    /* 0: the keyspace's default */
+    bool keeps_expiry; /* of the value that was read; `ttl_ms` does not count */
 };
 
 enum aff_outcome {
@@ -82,6 +83,7 @@ struct aff_op {
     int64_t event_ms; /* AFF_NO_TIME: none */
     aff_bytes traceparent;
     struct aff_conditions conditions;
+    bool alone;      /* COMMAND: shares its record with no other operation, like PUT */
     bool identified; /* an Idempotency-Key came: `id` and `request` count */
     struct aff_digest id, request;
     int64_t deadline_ns; /* monotonic; 0: none */

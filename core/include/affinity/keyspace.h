@@ -20,7 +20,8 @@ enum {
     AFF_REST_GET = 1,    /* GET and HEAD */
     AFF_REST_PUT = 2,
     AFF_REST_DELETE = 4,
-    AFF_REST_ALL = 7,
+    AFF_REST_PATCH = 8,
+    AFF_REST_ALL = 15,
     AFF_REST_NONE = 1 << 30 /* commands only; 0 means AFF_REST_ALL */
 };
 

@@ -469,9 +469,9 @@ static void another_method_is_405_with_those_that_are_allowed(void **state)
     static const struct {
         const char *line, *allow;
     } cases[] = {
-        { "POST /v1/notes/a", "GET, HEAD, PUT, DELETE, OPTIONS" },
-        { "PATCH /v1/notes/a", "GET, HEAD, PUT, DELETE, OPTIONS" },
-        { "get /v1/notes/a", "GET, HEAD, PUT, DELETE, OPTIONS" },
+        { "POST /v1/notes/a", "GET, HEAD, PUT, PATCH, DELETE, OPTIONS" },
+        { "PATCH /v1/fixed/a", "GET, HEAD, OPTIONS" },
+        { "get /v1/notes/a", "GET, HEAD, PUT, PATCH, DELETE, OPTIONS" },
         { "PUT /v1/fixed/a", "GET, HEAD, OPTIONS" },
         { "DELETE /v1/fixed/a", "GET, HEAD, OPTIONS" },
         { "GET /v1/notes/a/deposit", "POST, OPTIONS" },
@@ -479,7 +479,7 @@ static void another_method_is_405_with_those_that_are_allowed(void **state)
         { "DELETE /v1/notes", "GET, HEAD, OPTIONS" },
         { "DELETE /livez", "GET, HEAD, OPTIONS" },
         { "POST /outcome/notes-1", "GET, HEAD, OPTIONS" },
-        { "TRACE /v1/notes/a", "GET, HEAD, PUT, DELETE, OPTIONS" },
+        { "TRACE /v1/notes/a", "GET, HEAD, PUT, PATCH, DELETE, OPTIONS" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         send_body(cases[i].line, "", "x");
@@ -493,10 +493,10 @@ static void options_tells_what_is_allowed(void **state)
     (void)state;
     ask("OPTIONS /v1/notes/a HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_status(&r, 204);
-    assert_header(&r, "Allow", "GET, HEAD, PUT, DELETE, OPTIONS");
+    assert_header(&r, "Allow", "GET, HEAD, PUT, PATCH, DELETE, OPTIONS");
     ask("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_status(&r, 204);
-    assert_header(&r, "Allow", "GET, HEAD, PUT, POST, DELETE, OPTIONS");
+    assert_header(&r, "Allow", "GET, HEAD, PUT, PATCH, POST, DELETE, OPTIONS");
     ask("GET * HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_problem(&r, 400, "bad-request", "OPTIONS");
     ask("HEAD * HTTP/1.1\r\nHost: x\r\n\r\n");

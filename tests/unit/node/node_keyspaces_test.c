@@ -179,9 +179,9 @@ static void a_keyspace_is_named_once(void **state)
 static void verbs_are_known_ones(void **state)
 {
     (void)state;
-    const aff_keyspace unknown = KEYSPACE(.name = "notes", .rest = 8),
+    const aff_keyspace unknown = KEYSPACE(.name = "notes", .rest = 16),
                        both = KEYSPACE(.name = "notes", .rest = AFF_REST_NONE | AFF_REST_GET);
-    refused(&unknown, "rest is 0x8");
+    refused(&unknown, "rest is 0x10");
     refused(&both, "AFF_REST_NONE alone");
 }
 

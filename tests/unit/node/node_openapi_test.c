@@ -93,7 +93,7 @@ static void a_keyspace_has_the_methods_that_clients_may_use(void **state)
     (void)state;
     const aff_keyspace fixed = { .size = sizeof fixed, .name = "fixed", .rest = AFF_REST_GET };
     json_t *document = described("keyspaces: { notes: }", &fixed);
-    assert_methods(at(document, "paths", "/v1/notes/{key}", NULL), "get put delete head options ");
+    assert_methods(at(document, "paths", "/v1/notes/{key}", NULL), "get put patch delete head options ");
     assert_methods(at(document, "paths", "/v1/fixed/{key}", NULL), "get head options ");
     json_decref(document);
     const aff_keyspace hidden = {
