@@ -59,11 +59,41 @@ uint32_t aff_cursor_u32(struct aff_cursor *c);
 uint64_t aff_cursor_u64(struct aff_cursor *c);
 aff_bytes aff_cursor_take(struct aff_cursor *c, size_t len);
 
-void aff_put_u16(void *to, uint16_t v);
-void aff_put_u32(void *to, uint32_t v);
-void aff_put_u64(void *to, uint64_t v);
-uint16_t aff_get_u16(const void *from);
-uint32_t aff_get_u32(const void *from);
-uint64_t aff_get_u64(const void *from);
+/* Numbers in place; here, so that compilers make one instruction of each. */
+
+static inline void aff_put_u16(void *to, uint16_t v)
+{
+    unsigned char *at = (unsigned char *)to;
+    at[0] = (unsigned char)(v >> 8);
+    at[1] = (unsigned char)v;
+}
+
+static inline void aff_put_u32(void *to, uint32_t v)
+{
+    aff_put_u16(to, (uint16_t)(v >> 16));
+    aff_put_u16((unsigned char *)to + 2, (uint16_t)v);
+}
+
+static inline void aff_put_u64(void *to, uint64_t v)
+{
+    aff_put_u32(to, (uint32_t)(v >> 32));
+    aff_put_u32((unsigned char *)to + 4, (uint32_t)v);
+}
+
+static inline uint16_t aff_get_u16(const void *from)
+{
+    const unsigned char *at = (const unsigned char *)from;
+    return (uint16_t)(at[0] << 8 | at[1]);
+}
+
+static inline uint32_t aff_get_u32(const void *from)
+{
+    return (uint32_t)aff_get_u16(from) << 16 | aff_get_u16((const unsigned char *)from + 2);
+}
+
+static inline uint64_t aff_get_u64(const void *from)
+{
+    return (uint64_t)aff_get_u32(from) << 32 | aff_get_u32((const unsigned char *)from + 4);
+}
 
 #endif

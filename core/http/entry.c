@@ -1,5 +1,5 @@
 /*
- * entry.c - see entry.h. The room for the whole object is taken first, so that everything else is written without asking.
+ * entry.c - see entry.h. There is room for the whole object, so everything is written without asking.
  */
 #include "http/entry.h"
 
@@ -9,7 +9,7 @@
 #include "serde/json.h"
 #include "serde/media.h"
 
-enum { FRAME = 192 /* names, brackets, the ETag and its escapes, a time */ };
+enum { FRAME = 192 /* names, brackets, the ETag and its escapes, two times */ };
 
 static const char json_type[] = "application/json";
 
@@ -94,7 +94,12 @@ static char *put_base64(char *to, aff_bytes bytes)
 
 static char *put_key(char *to, aff_bytes key)
 {
-    if (all_plain(key) || is_utf8(key))
+    if (all_plain(key)) {
+        to = put_bytes(aff_put_text(to, "{\"key\":\""), key);
+        *to++ = '"';
+        return to;
+    }
+    if (is_utf8(key))
         return put_quoted(aff_put_text(to, "{\"key\":"), key);
     return put_base64(aff_put_text(to, "{\"key64\":"), key);
 }
@@ -126,11 +131,11 @@ static char *put_value(char *to, const struct aff_item *item, bool one_line)
     return put_quoted(aff_put_text(to, ",\"type\":"), type);
 }
 
-static char *put_expires(char *to, int64_t ms)
+static char *put_time(char *to, const char *name, int64_t ms)
 {
     if (ms == AFF_NO_TIME)
         return to;
-    to = aff_put_text(to, ",\"expires\":");
+    to = aff_put_text(to, name);
     if (ms < 0)
         *to++ = '-';
     return aff_put_decimal(to, ms < 0 ? 0 - (uint64_t)ms : (uint64_t)ms);
@@ -146,17 +151,27 @@ static char *put_etag(char *to, const struct aff_scan_entry *entry)
     return aff_put_text(to, "\\\"\"}");
 }
 
-bool aff_entry_print(const struct aff_scan_entry *entry, struct aff_entry_form form, struct aff_buf *out)
+size_t aff_entry_most(const struct aff_scan_entry *entry)
 {
     const struct aff_item *item = &entry->item;
-    size_t most = FRAME + 6 * entry->key.len + 6 * item->content_type.len + aff_base64_length(item->value.len);
-    if (!aff_buf_reserve(out, most))
-        return false;
-    char *from = (char *)out->data + out->len, *to = put_key(from, entry->key);
+    return FRAME + 6 * entry->key.len + 6 * item->content_type.len + aff_base64_length(item->value.len);
+}
+
+char *aff_entry_write(const struct aff_scan_entry *entry, struct aff_entry_form form, char *to)
+{
+    to = put_key(to, entry->key);
     if (!form.keys_only)
-        to = put_value(to, item, form.one_line);
-    to = put_expires(to, item->version.expires_ms);
-    to = put_etag(to, entry);
-    out->len += (size_t)(to - from);
+        to = put_value(to, &entry->item, form.one_line);
+    to = put_time(to, ",\"expires\":", entry->item.version.expires_ms);
+    to = put_time(to, ",\"event_time\":", entry->item.version.event_ms);
+    return put_etag(to, entry);
+}
+
+bool aff_entry_print(const struct aff_scan_entry *entry, struct aff_entry_form form, struct aff_buf *out)
+{
+    if (!aff_buf_reserve(out, aff_entry_most(entry)))
+        return false;
+    char *from = (char *)out->data + out->len;
+    out->len += (size_t)(aff_entry_write(entry, form, from) - from);
     return true;
 }

@@ -20,6 +20,9 @@ struct aff_entry_form {
     bool one_line;  /* line feeds and carriage returns between the tokens of a value become spaces */
 };
 
+/* Bytes that the object has at most, and the object itself, written at `to`; returns where it ended. */
+size_t aff_entry_most(const struct aff_scan_entry *entry);
+char *aff_entry_write(const struct aff_scan_entry *entry, struct aff_entry_form form, char *to);
 /* Appends the object. False: out of memory, and nothing was appended. */
 bool aff_entry_print(const struct aff_scan_entry *entry, struct aff_entry_form form, struct aff_buf *out) AFF_MUST_USE;
 

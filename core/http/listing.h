@@ -40,8 +40,9 @@ struct aff_listing *aff_listing_free(struct aff_listing *listing); /* accepts NU
 
 /* The next entry: as aff_scan_next(), whose failures are noted for the answer in `detail`. */
 int aff_listing_next(struct aff_exchange *x, struct aff_scan_entry *ret_entry);
-/* Appends the entry to the answer. False: out of memory. */
-bool aff_listing_add(struct aff_listing *listing, const struct aff_scan_entry *entry) AFF_MUST_USE;
+struct aff_entry_form aff_listing_form(const struct aff_listing *listing);
+/* The entry is in the answer. */
+void aff_listing_told(struct aff_listing *listing, const struct aff_scan_entry *entry);
 /* Appends the relative URL of what follows the last entry. False: out of memory. */
 bool aff_listing_next_url(const struct aff_exchange *x, struct aff_buf *out) AFF_MUST_USE;
 

@@ -247,16 +247,17 @@ int aff_listing_next(struct aff_exchange *x, struct aff_scan_entry *ret_entry)
     return rc;
 }
 
-bool aff_listing_add(struct aff_listing *l, const struct aff_scan_entry *entry)
+struct aff_entry_form aff_listing_form(const struct aff_listing *l)
 {
-    const struct aff_entry_form form = { .keys_only = l->keys_only, .one_line = l->streams };
-    if (!aff_entry_print(entry, form, &l->out))
-        return false;
+    return (struct aff_entry_form){ .keys_only = l->keys_only, .one_line = l->streams };
+}
+
+void aff_listing_told(struct aff_listing *l, const struct aff_scan_entry *entry)
+{
     l->told++;
     l->bytes += entry->key.len + entry->item.value.len;
     l->last_len = entry->key.len;
     memcpy(l->last, entry->key.data, entry->key.len);
-    return true;
 }
 
 struct aff_listing *aff_listing_free(struct aff_listing *listing)
@@ -316,7 +317,10 @@ static void answer_page(struct aff_exchange *x, bool more)
 
 static bool add_item(struct aff_listing *l, const struct aff_scan_entry *entry)
 {
-    return (l->told == 0 || aff_buf_add(&l->out, ",\n", 2)) && aff_listing_add(l, entry);
+    if (l->told && !aff_buf_add(&l->out, ",\n", 2))
+        return false;
+    aff_listing_told(l, entry);
+    return aff_entry_print(entry, aff_listing_form(l), &l->out);
 }
 
 static void run_page(struct aff_exchange *x)

@@ -16,7 +16,14 @@
 
 #include <stdio.h>
 
-enum { FIRST_BYTES = 16384 }; /* gathered before the answer begins */
+enum {
+    FIRST_BYTES = 16384, /* gathered before the answer begins */
+    KEPT_BYTES = 65536,  /* of memory for lines that do not fit into what libmicrohttpd asks for */
+};
+
+struct room {
+    char *at, *end;
+};
 
 /* ---- lines ---- */
 
@@ -32,8 +39,20 @@ static bool add_problem(struct aff_exchange *x, int code)
            aff_buf_add(&l->out, "\"}\n", 3);
 }
 
+/* Straight to where libmicrohttpd wants it, when it fits for certain; otherwise behind what is in `out`. False: out of memory. */
+static bool put_line(struct aff_listing *l, const struct aff_scan_entry *entry, struct room *room)
+{
+    aff_listing_told(l, entry);
+    if (aff_entry_most(entry) < (size_t)(room->end - room->at)) {
+        room->at = aff_entry_write(entry, aff_listing_form(l), room->at);
+        *room->at++ = '\n';
+        return true;
+    }
+    return aff_entry_print(entry, aff_listing_form(l), &l->out) && aff_buf_add(&l->out, "\n", 1);
+}
+
 /* The next entry as a line. As aff_scan_next(). */
-static int add_line(struct aff_exchange *x)
+static int add_line(struct aff_exchange *x, struct room *room)
 {
     struct aff_listing *l = x->listing;
     struct aff_scan_entry entry;
@@ -44,18 +63,16 @@ static int add_line(struct aff_exchange *x)
         return AFF_EDRAINING;
     }
     int rc = aff_listing_next(x, &entry);
-    if (rc == 1 && !(aff_listing_add(l, &entry) && aff_buf_add(&l->out, "\n", 1)))
-        return AFF_ENOMEM;
-    return rc;
+    return rc == 1 && !put_line(l, &entry, room) ? AFF_ENOMEM : rc;
 }
 
-/* Until there are `bytes`: 1, or why there are fewer. */
-static int fill(struct aff_exchange *x, size_t bytes)
+/* Fills the room and then `out`, until that has `bytes`: 1, or why there is less. */
+static int fill(struct aff_exchange *x, struct room *room, size_t bytes)
 {
     struct aff_listing *l = x->listing;
     int rc = 1;
     while (rc == 1 && l->out.len < bytes)
-        rc = add_line(x);
+        rc = add_line(x, room);
     l->ended = rc == 0;
     return rc;
 }
@@ -71,16 +88,16 @@ static void end_broken(struct aff_exchange *x, int code)
     l->ended = l->broken = true;
 }
 
-static void refill(struct aff_exchange *x, size_t bytes)
+static void refill(struct aff_exchange *x, struct room *room)
 {
     struct aff_listing *l = x->listing;
     aff_buf_clear(&l->out);
     l->sent = 0;
-    if (l->out.capacity > 16 * bytes) { /* a large value has passed */
+    if (l->out.capacity > KEPT_BYTES) { /* a large value has passed */
         aff_buf_fini(&l->out);
         aff_buf_init(&l->out);
     }
-    int rc = fill(x, bytes);
+    int rc = fill(x, room, 1);
     if (rc < 0 && rc != AFF_EAGAIN)
         end_broken(x, rc);
 }
@@ -91,23 +108,32 @@ static ssize_t stop(struct aff_exchange *x)
     return x->failed ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
 }
 
+static void copy(struct aff_listing *l, struct room *room)
+{
+    size_t left = l->out.len - l->sent, most = (size_t)(room->end - room->at), len = left < most ? left : most;
+    if (len)
+        memcpy(room->at, l->out.data + l->sent, len);
+    room->at += len;
+    l->sent += len;
+}
+
 static ssize_t read_lines(void *self, uint64_t position, char *to, size_t max)
 {
     struct aff_exchange *x = self;
     struct aff_listing *l = x->listing;
+    struct room room = { to, to + max };
     (void)position;
     x->http->progress++;
-    if (l->sent == l->out.len && !l->ended)
-        refill(x, max);
-    size_t left = l->out.len - l->sent, len = left < max ? left : max;
-    if (len == 0 && l->ended)
+    copy(l, &room);
+    if (l->sent == l->out.len && !l->ended) {
+        refill(x, &room);
+        copy(l, &room);
+    }
+    if (room.at == to && l->ended)
         return stop(x);
-    if (len == 0)
+    if (room.at == to)
         aff_exchange_pause(x);
-    else
-        memcpy(to, l->out.data + l->sent, len);
-    l->sent += len;
-    return (ssize_t)len;
+    return room.at - to;
 }
 
 /* ---- its beginning ---- */
@@ -125,7 +151,8 @@ static void begin(struct aff_exchange *x)
 void aff_stream_run(struct aff_exchange *x)
 {
     struct aff_listing *l = x->listing;
-    int rc = fill(x, FIRST_BYTES);
+    struct room none = { NULL, NULL };
+    int rc = fill(x, &none, FIRST_BYTES);
     if (rc < 0 && rc != AFF_EAGAIN)
         aff_answer_code(x, rc, x->detail[0] ? x->detail : NULL);
     else if (rc == AFF_EAGAIN && l->out.len == 0)

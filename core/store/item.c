@@ -8,15 +8,20 @@
 enum { HAS_EXPIRES = 1, HAS_EVENT = 2, TYPE_IN_TEXT = 255, FIXED = 18 };
 
 /* Their places are part of the format: only add. */
-static const char *const types[] = {
-    "", "application/json", "application/octet-stream", "text/plain", "text/plain; charset=utf-8",
+#define TYPE(text)                                                                                                     \
+    {                                                                                                                  \
+        (text), sizeof(text) - 1                                                                                       \
+    }
+static const aff_bytes types[] = {
+    TYPE(""),           TYPE("application/json"),          TYPE("application/octet-stream"),
+    TYPE("text/plain"), TYPE("text/plain; charset=utf-8"),
 };
 enum { TYPES = sizeof types / sizeof *types };
 
 static unsigned type_of(aff_bytes content_type)
 {
     for (unsigned i = 0; i < TYPES; i++) {
-        if (aff_bytes_equal(content_type, aff_str(types[i])))
+        if (aff_bytes_equal(content_type, types[i]))
             return i;
     }
     return TYPE_IN_TEXT;
@@ -67,24 +72,46 @@ void aff_item_write(const struct aff_item *item, void *to)
     (void)put_bytes(at, item->value);
 }
 
+static int64_t take_time(const unsigned char **at, bool there)
+{
+    int64_t time_ms = AFF_NO_TIME;
+    if (there) {
+        time_ms = (int64_t)aff_get_u64(*at);
+        *at += 8;
+    }
+    return time_ms;
+}
+
+static bool take_text(const unsigned char **at, const unsigned char *end, aff_bytes *ret_text)
+{
+    if (end - *at < 2 || end - *at - 2 < aff_get_u16(*at))
+        return false;
+    *ret_text = aff_bytes_of(*at + 2, aff_get_u16(*at));
+    *at += 2 + ret_text->len;
+    return true;
+}
+
+/* By hand, and not by a cursor: a scan reads each entry twice. */
 bool aff_item_read(aff_bytes stored, struct aff_item *ret_item)
 {
-    struct aff_cursor c = aff_cursor_of(stored);
-    unsigned flags = aff_cursor_u8(&c), type = aff_cursor_u8(&c);
+    const unsigned char *at = stored.data, *end = at + stored.len;
     struct aff_item item;
-    item.version.offset = (int64_t)aff_cursor_u64(&c);
-    item.version.time_ms = (int64_t)aff_cursor_u64(&c);
-    item.version.expires_ms = flags & HAS_EXPIRES ? (int64_t)aff_cursor_u64(&c) : AFF_NO_TIME;
-    item.version.event_ms = flags & HAS_EVENT ? (int64_t)aff_cursor_u64(&c) : AFF_NO_TIME;
-    if (type == TYPE_IN_TEXT)
-        item.content_type = aff_cursor_take(&c, aff_cursor_u16(&c));
-    else if (type < TYPES)
-        item.content_type = aff_str(types[type]);
-    else
+    if (stored.len < FIXED)
         return false;
-    item.value = aff_cursor_take(&c, aff_cursor_left(&c));
-    if (c.failed || flags & ~(unsigned)(HAS_EXPIRES | HAS_EVENT))
+    unsigned flags = at[0], type = at[1];
+    size_t times = (flags & HAS_EXPIRES ? 8 : 0) + (flags & HAS_EVENT ? 8 : 0);
+    if (flags & ~(unsigned)(HAS_EXPIRES | HAS_EVENT) || stored.len < FIXED + times)
         return false;
+    item.version.offset = (int64_t)aff_get_u64(at + 2);
+    item.version.time_ms = (int64_t)aff_get_u64(at + 10);
+    at += FIXED;
+    item.version.expires_ms = take_time(&at, flags & HAS_EXPIRES);
+    item.version.event_ms = take_time(&at, flags & HAS_EVENT);
+    if (type < TYPES)
+        item.content_type = types[type];
+    else if (type != TYPE_IN_TEXT || !take_text(&at, end, &item.content_type))
+        return false;
+    item.value = aff_bytes_of(at, (size_t)(end - at));
     *ret_item = item;
     return true;
 }

@@ -80,13 +80,17 @@ static void keys_are_text_when_they_can_be(void **state)
     assert_line(aff_str("\xed\xa0\x80"), "application/json", aff_str("1"), "{\"key64\":\"7aCA\",\"value\":1" TAG);
 }
 
-static void an_end_of_life_is_told(void **state)
+static void times_are_told(void **state)
 {
     (void)state;
     struct aff_scan_entry entry = entry_of(aff_str("a"), "application/json", aff_str("1"));
     entry.item.version.expires_ms = INT64_C(1784000000000);
     assert_entry(&entry, (struct aff_entry_form){ .one_line = true },
                  "{\"key\":\"a\",\"value\":1,\"expires\":1784000000000" TAG);
+    entry.item.version.event_ms = -1;
+    assert_entry(&entry, (struct aff_entry_form){ .one_line = true },
+                 "{\"key\":\"a\",\"value\":1,\"expires\":1784000000000,\"event_time\":-1" TAG);
+    entry.item.version.event_ms = AFF_NO_TIME;
     assert_entry(&entry, (struct aff_entry_form){ .keys_only = true }, "{\"key\":\"a\",\"expires\":1784000000000" TAG);
 }
 
@@ -102,7 +106,7 @@ static void the_longest_of_all_fit(void **state)
     type[255] = 0;
     struct aff_scan_entry entry = entry_of(aff_bytes_of(key, sizeof key), type, aff_bytes_of(value, sizeof value));
     entry.partition = UINT32_MAX;
-    entry.item.version = (struct aff_version){ INT64_MAX, 0, INT64_MIN + 1, 0 };
+    entry.item.version = (struct aff_version){ INT64_MAX, 0, INT64_MIN + 1, INT64_MIN + 1 };
     struct aff_buf out;
     aff_buf_init(&out);
     assert_true(aff_entry_print(&entry, (struct aff_entry_form){ .one_line = true }, &out));
@@ -116,7 +120,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_stands_as_it_is),    cmocka_unit_test(a_line_stays_one_line),
         cmocka_unit_test(other_values_are_base64), cmocka_unit_test(keys_are_text_when_they_can_be),
-        cmocka_unit_test(an_end_of_life_is_told),  cmocka_unit_test(the_longest_of_all_fit),
+        cmocka_unit_test(times_are_told),          cmocka_unit_test(the_longest_of_all_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
