@@ -129,6 +129,21 @@ static void check_indexes(const struct aff_fill *fill, const struct aff_config_k
     }
 }
 
+static void check_cors(const struct aff_fill *fill)
+{
+    const struct aff_config *config = fill->config;
+    const struct aff_config_list *origins = &config->cors.origins;
+    bool any = false;
+    for (size_t i = 0; i < origins->count; i++)
+        any |= strcmp(origins->items[i], "*") == 0;
+    if (any && config->cors.credentials)
+        aff_complain(fill->source, place_of(fill, &config->cors.credentials, origins),
+                     "cors.credentials: not with the origin *, which is every page: name the origins");
+    if (any && origins->count > 1)
+        aff_complain(fill->source, place_of(fill, origins, origins),
+                     "cors.origins: * is all there are: name no others");
+}
+
 void aff_check(const struct aff_fill *fill)
 {
     for (size_t i = 0; i < fill->config->keyspaces_count; i++)
@@ -137,4 +152,5 @@ void aff_check(const struct aff_fill *fill)
     check_kafka(fill);
     check_limits(fill);
     check_listeners(fill);
+    check_cors(fill);
 }

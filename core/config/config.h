@@ -40,6 +40,12 @@ struct aff_config_properties {
     size_t count;
 };
 
+/* In YAML a list, or one text with commas. */
+struct aff_config_list {
+    char **items;
+    size_t count;
+};
+
 struct aff_config_address {
     char *text;    /* as it was written: "127.0.0.1:8080", "[::1]:8080" */
     char *host;    /* a name or address, without brackets */
@@ -101,6 +107,11 @@ struct aff_config {
     struct {
         unsigned max_depth;
     } json;
+    struct {
+        struct aff_config_list origins, methods, headers; /* no origins: off */
+        bool credentials;
+        int64_t max_age_ms;
+    } cors;
     struct {
         unsigned level;    /* 0: off */
         uint64_t min, max; /* bytes */

@@ -39,6 +39,7 @@ static const char introduction[] =
     "| size | a whole number with its unit: `100B`, `16KiB`, `64MiB`, `1GiB` (of 1024) |\n"
     "| number | a whole number |\n"
     "| boolean | `true` or `false` |\n"
+    "| list | `[a, b]`, or one text with commas: `a, b` |\n"
     "| text | UTF-8, also of several lines; numbers and booleans are kept as they are written |\n"
     "| others | one of the words listed |\n";
 
@@ -63,6 +64,10 @@ static const char *type_name(enum aff_setting_type type)
         return "duration";
     case AFF_TYPE_SIZE:
         return "size";
+    case AFF_TYPE_ORIGINS:
+        return "list of origins";
+    case AFF_TYPE_TOKENS:
+        return "list of names";
     case AFF_TYPE_PROPERTIES:
         return "text";
     }

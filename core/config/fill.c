@@ -64,6 +64,29 @@ static void fill_value(struct aff_fill *fill, const struct place *place, const s
         remember(fill, setting, member, place, node->mark);
 }
 
+/* A list, or one value with commas in it. What stands there replaces the default. */
+static void fill_list(struct aff_fill *fill, const struct place *place, const struct aff_setting *setting,
+                      const struct aff_document_node *node)
+{
+    const char *name = setting->path + strlen(place->section);
+    char *member = (char *)place->base + setting->offset;
+    aff_error err;
+    if (node->kind != AFF_NODE_LIST) {
+        fill_value(fill, place, setting, node);
+        return;
+    }
+    aff_value_free(setting, member);
+    remember(fill, setting, member, place, node->mark);
+    for (size_t i = 0; i < node->count; i++) {
+        const struct aff_document_node *item = node->entries[i].value;
+        if (item->kind != AFF_NODE_SCALAR)
+            aff_complain(fill->source, item->mark, "%s%s: expected one value, not %s", place->prefix, name,
+                         kind_name(item->kind));
+        else if (aff_list_add(setting, aff_document_text(item), member, &err) != 0)
+            aff_complain(fill->source, item->mark, "%s%s: %s", place->prefix, name, err.text);
+    }
+}
+
 /* A map of properties of its own: "kafka: { topic: {...} }". */
 static void fill_properties(struct aff_fill *fill, const struct place *place, const struct aff_setting *setting,
                             const struct aff_document_node *node)
@@ -117,6 +140,8 @@ static void fill_entry(struct aff_fill *fill, const struct place *place, const s
 
     if (setting && setting->type == AFF_TYPE_PROPERTIES)
         fill_properties(fill, place, setting, entry->value);
+    else if (setting && aff_type_is_list(setting->type))
+        fill_list(fill, place, setting, entry->value);
     else if (setting)
         fill_value(fill, place, setting, entry->value);
     else if (aff_setting_is_section(place->group, full))

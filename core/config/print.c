@@ -10,6 +10,11 @@ static bool is_set(const struct aff_setting *setting, const void *base)
 {
     const char *member = (const char *)base + setting->offset;
     struct aff_config_properties properties;
+    struct aff_config_list list;
+    if (aff_type_is_list(setting->type)) {
+        memcpy(&list, member, sizeof list);
+        return setting->fallback || list.count > 0;
+    }
     if (setting->type != AFF_TYPE_PROPERTIES)
         return setting->fallback || aff_number_of(setting, member) != 0;
     memcpy(&properties, member, sizeof properties);

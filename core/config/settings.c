@@ -21,6 +21,8 @@
 #define MEMBER_INT(path) path
 #define MEMBER_DURATION(path) path##_ms
 #define MEMBER_SIZE(path) path
+#define MEMBER_ORIGINS(path) path
+#define MEMBER_TOKENS(path) path
 #define MEMBER_PROPERTIES(path) path
 
 #define C_TYPE_WORD char *
@@ -31,6 +33,8 @@
 #define C_TYPE_INT unsigned
 #define C_TYPE_DURATION int64_t
 #define C_TYPE_SIZE uint64_t
+#define C_TYPE_ORIGINS struct aff_config_list
+#define C_TYPE_TOKENS struct aff_config_list
 #define C_TYPE_PROPERTIES struct aff_config_properties
 
 #define AFF_GROUP(...)

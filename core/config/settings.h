@@ -16,8 +16,16 @@ enum aff_setting_type {
     AFF_TYPE_INT,       /* unsigned */
     AFF_TYPE_DURATION,  /* int64_t, milliseconds; 0 when not set and without a fallback */
     AFF_TYPE_SIZE,      /* uint64_t, bytes */
+    AFF_TYPE_ORIGINS,   /* struct aff_config_list: "https://a.example", "*" */
+    AFF_TYPE_TOKENS,    /* the same: names of header fields, methods */
     AFF_TYPE_PROPERTIES /* struct aff_config_properties: a map of names that this table does not know */
 };
+
+/* Types whose member is a struct aff_config_list. */
+static inline bool aff_type_is_list(enum aff_setting_type type)
+{
+    return type == AFF_TYPE_ORIGINS || type == AFF_TYPE_TOKENS;
+}
 
 enum aff_group_shape { AFF_SHAPE_LIST, AFF_SHAPE_MAP };
 

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "config/config.h"
 #include "config/errors.h"
+#include "config/list.h"
 #include "config/utf8.h"
 
 #include <arpa/inet.h>
@@ -164,9 +165,9 @@ static int read_address(const struct aff_setting *setting, aff_bytes text, void 
     memcpy(&address, member, sizeof address);
     free(address.text);
     free(address.host);
-    address = (struct aff_config_address){
-        .text = aff_text_copy(text), .host = aff_text_copy(host), .port = (uint16_t)number
-    };
+    address = (struct aff_config_address){ .text = aff_text_copy(text),
+                                           .host = aff_text_copy(host),
+                                           .port = (uint16_t)number };
     memcpy(member, &address, sizeof address);
     return 0;
 }
@@ -343,6 +344,8 @@ static const struct type types[] = {
     [AFF_TYPE_INT] = { read_number, print_number, NULL },
     [AFF_TYPE_DURATION] = { read_number, print_number, NULL },
     [AFF_TYPE_SIZE] = { read_number, print_number, NULL },
+    [AFF_TYPE_ORIGINS] = { aff_list_read, aff_list_print, aff_list_free },
+    [AFF_TYPE_TOKENS] = { aff_list_read, aff_list_print, aff_list_free },
     [AFF_TYPE_PROPERTIES] = { read_properties, print_properties, free_properties },
 };
 

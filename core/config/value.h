@@ -15,6 +15,8 @@
  * the member as it was, and a reason that follows "path: ".
  */
 int aff_value_read(const struct aff_setting *setting, aff_bytes text, void *member, aff_error *err);
+/* Adds an item to the member of a list; otherwise AFF_ECONFIG and a reason, as above. */
+int aff_list_add(const struct aff_setting *setting, aff_bytes text, void *member, aff_error *err);
 /* As YAML that reads back to the same; properties as lines of their section. */
 void aff_value_print(const struct aff_setting *setting, const void *member, FILE *to);
 /* Frees what the member owns, and forgets it. */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 enum { STREAM_BLOCK = 16384 /* of an answer without chunks (HTTP/1.0) */ };
+enum { FAILURES_A_SECOND = 10 }; /* that are logged, of a loop */
 
 static void take(struct aff_exchange *x, int status, struct MHD_Response *response, uint64_t length)
 {
@@ -72,6 +73,33 @@ void aff_answer_header_bytes(struct aff_exchange *x, const char *name, aff_bytes
     aff_answer_header(x, name, text);
 }
 
+static void add_vary(struct aff_exchange *x)
+{
+    static const char *const texts[] = {
+        NULL,     "Accept",         "Accept-Encoding",         "Accept, Accept-Encoding",
+        "Origin", "Accept, Origin", "Accept-Encoding, Origin", "Accept, Accept-Encoding, Origin"
+    };
+    unsigned varies = x->varies | (aff_cors_varies(&x->http->cors) ? AFF_VARIES_ORIGIN : 0);
+    if (varies)
+        aff_answer_header(x, "Vary", texts[varies]);
+}
+
+void aff_answer_own(struct aff_exchange *x)
+{
+    if (x->http->draining || x->guard.chunked)
+        aff_answer_header(x, "Connection", "close");
+    if (x->traceparent[0])
+        aff_answer_header(x, "traceparent", x->traceparent);
+    add_vary(x);
+    aff_cors_answer(x);
+}
+
+void aff_answer_kept(struct aff_exchange *x)
+{
+    add_vary(x);
+    x->response_kept = true;
+}
+
 void aff_answer_etag(struct aff_exchange *x, struct aff_etag tag)
 {
     char text[AFF_ETAG_TEXT_MAX];
@@ -93,12 +121,38 @@ void aff_answer_position(struct aff_exchange *x, uint32_t partition, int64_t off
 
 /* ---- problems ---- */
 
+/* A line for each, up to so many a second; what was left out is counted in the next. No key: it may be somebody's name. */
+static void note_failure(struct aff_exchange *x, const struct aff_problem *problem)
+{
+    struct aff_http *http = x->http;
+    int64_t now = aff_loop_now(http->opts.loop);
+    if (now - http->failures_since >= AFF_NS_PER_S) {
+        http->failures_since = now;
+        http->failures = 0;
+    }
+    if (http->failures++ >= FAILURES_A_SECOND) {
+        http->failures_left_out++;
+        return;
+    }
+    aff_log(aff_loop_logger(http->opts.loop), WARN, "http.failed", aff_f_int("status", aff_problem_status(problem)),
+            aff_f_str("problem", problem->type ? problem->type : aff_error_type(problem->code)),
+            aff_f_str("keyspace", x->space ? x->space->name : ""), aff_f_bytes("detail", problem->detail),
+            aff_f_bytes("trace_id", problem->trace_id), aff_f_int("left_out", http->failures_left_out));
+    http->failures_left_out = 0;
+}
+
 void aff_answer_problem(struct aff_exchange *x, const struct aff_problem *problem)
 {
     struct aff_buf body;
+    struct aff_problem traced = *problem;
     int status = aff_problem_status(problem);
+    if (!x->traceparent[0])
+        aff_traceparent_make(&x->http->traces, x->traceparent);
+    traced.trace_id = aff_bytes_of(x->traceparent + AFF_TRACE_ID_AT, AFF_TRACE_ID_LEN);
+    if (status >= 500)
+        note_failure(x, &traced);
     aff_buf_init(&body);
-    if (!aff_problem_print(problem, &body)) {
+    if (!aff_problem_print(&traced, &body)) {
         x->failed = true;
         aff_buf_fini(&body);
         return;

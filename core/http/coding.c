@@ -20,7 +20,7 @@ static void refuse_coding(struct aff_exchange *x, size_t length)
                     can_code(&x->http->opts.limits, length)
                         ? "there are identity and gzip here, and Accept-Encoding takes neither"
                         : "this is sent as it is (identity), which Accept-Encoding does not take");
-    aff_answer_header(x, "Vary", "Accept-Encoding");
+    x->varies |= AFF_VARIES_CODING;
 }
 
 enum aff_coding aff_coding_of(struct aff_exchange *x, aff_bytes type, size_t length, bool *ret_varies)
@@ -58,7 +58,7 @@ void aff_answer_gzip(struct aff_exchange *x, int status, aff_bytes body)
     if (code(x->http, body, &coded)) {
         aff_answer(x, status, aff_buf_view(&coded));
         aff_answer_header(x, "Content-Encoding", "gzip");
-        aff_answer_header(x, "Vary", "Accept-Encoding");
+        x->varies |= AFF_VARIES_CODING;
     } else {
         x->failed = true;
     }
@@ -101,7 +101,7 @@ void aff_answer_coded(struct aff_exchange *x, int status, aff_bytes body, aff_by
     } else {
         aff_answer(x, status, body);
         if (varies)
-            aff_answer_header(x, "Vary", "Accept-Encoding");
+            x->varies |= AFF_VARIES_CODING;
     }
     aff_answer_header_bytes(x, "Content-Type", type);
 }

@@ -41,15 +41,14 @@ static void add_headers(struct aff_exchange *x, struct aff_etag tag, const struc
     if (document->policy)
         aff_answer_header(x, "Content-Security-Policy", document->policy);
     if (varies)
-        aff_answer_header(x, "Vary", "Accept-Encoding");
+        x->varies |= AFF_VARIES_CODING;
 }
 
 static void answer_whole(struct aff_exchange *x, struct aff_kept_document *kept,
                          const struct aff_http_document *document, bool varies)
 {
     struct MHD_Response **place = &kept->response[x->coding == AFF_CODING_GZIP];
-    /* flush() adds "Connection: close" to the answer of the last two, which must not stay on a kept one */
-    bool keep = !x->http->draining && !x->guard.chunked;
+    bool keep = !aff_answers_alone(x);
     if (keep && *place) {
         aff_answer_again(x, 200, *place, document->bytes.len);
         return;
@@ -58,10 +57,10 @@ static void answer_whole(struct aff_exchange *x, struct aff_kept_document *kept,
         aff_answer_gzip(x, 200, document->bytes);
     else
         aff_answer(x, 200, document->bytes);
-    add_headers(x, kept->tag, document, varies && x->coding != AFF_CODING_GZIP);
+    add_headers(x, kept->tag, document, varies);
     if (keep && x->response) {
         *place = x->response;
-        x->response_kept = true;
+        aff_answer_kept(x);
     }
 }
 

@@ -58,6 +58,7 @@ static void clear(struct aff_exchange *x)
     x->key = (aff_bytes){ NULL, 0 };
     x->prefer = AFF_RETURN_DEFAULT;
     x->coding = AFF_CODING_IDENTITY;
+    x->varies = 0;
     x->match.any = x->none_match.any = false;
     x->match.count = x->none_match.count = 0;
     x->charged = x->body_max = x->noted = 0;
@@ -65,6 +66,7 @@ static void clear(struct aff_exchange *x)
     x->patching = NULL;
     x->answer = x->resume = NULL;
     x->accepts = NULL;
+    x->traceparent[0] = 0;
     x->refused = x->status = 0;
     x->response = NULL;
     x->response_kept = false;
@@ -219,8 +221,8 @@ static enum MHD_Result flush(struct aff_exchange *x)
     x->state = AFF_EXCHANGE_ANSWERED;
     http->progress++;
     aff_stats_request(&http->stats, x->route ? x->route->name : AFF_ROUTE_NONE, x->status);
-    if (http->draining || x->guard.chunked)
-        aff_answer_header(x, "Connection", "close");
+    if (!x->response_kept)
+        aff_answer_own(x);
     enum MHD_Result queued = MHD_queue_response(x->mhd, (unsigned)x->status, x->response);
     drop_response(x);
     if (x->streams)
@@ -301,6 +303,13 @@ static enum MHD_Result read_head(struct aff_exchange *x, const char *method, con
     return MHD_YES;
 }
 
+static void read_trace(struct aff_exchange *x)
+{
+    aff_bytes came = x->headers.field[AFF_FIELD_TRACEPARENT];
+    if (came.data && !aff_traceparent_read(came, x->traceparent))
+        aff_traceparent_make(&x->http->traces, x->traceparent);
+}
+
 static void find_verb(struct aff_exchange *x, const char *method)
 {
     const char *what = NULL;
@@ -368,6 +377,7 @@ static enum MHD_Result begin(struct aff_exchange *x, const char *method, const c
     x->body_max = limits->body;
     if (read_head(x, method, version) != MHD_YES)
         return MHD_NO;
+    read_trace(x);
     find_verb(x, method);
     admit_body(x);
     x->state = AFF_EXCHANGE_BODY;

@@ -26,6 +26,8 @@ static const struct {
     [AFF_FIELD_IDEMPOTENCY_KEY] = NAME("Idempotency-Key"),
     [AFF_FIELD_IF_MODIFIED_SINCE] = NAME("If-Modified-Since"),
     [AFF_FIELD_IF_UNMODIFIED_SINCE] = NAME("If-Unmodified-Since"),
+    [AFF_FIELD_ORIGIN] = NAME("Origin"),
+    [AFF_FIELD_REQUEST_METHOD] = NAME("Access-Control-Request-Method"),
     [AFF_FIELD_TRACEPARENT] = NAME("traceparent"),
     [AFF_FIELD_TTL] = NAME("Affinity-TTL"),
     [AFF_FIELD_EVENT_TIME] = NAME("Affinity-Event-Time"),

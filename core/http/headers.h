@@ -16,6 +16,7 @@ enum aff_field {
     AFF_FIELD_IF_MATCH,
     AFF_FIELD_IF_NONE_MATCH,
     AFF_FIELD_PREFER,
+    AFF_FIELD_TRACEPARENT, /* two of them are an invalid one */
     AFF_LIST_FIELDS,
     /* the rest: a second one is an error */
     AFF_FIELD_CONTENT_TYPE = AFF_LIST_FIELDS,
@@ -24,7 +25,8 @@ enum aff_field {
     AFF_FIELD_IDEMPOTENCY_KEY,
     AFF_FIELD_IF_MODIFIED_SINCE,
     AFF_FIELD_IF_UNMODIFIED_SINCE,
-    AFF_FIELD_TRACEPARENT,
+    AFF_FIELD_ORIGIN,
+    AFF_FIELD_REQUEST_METHOD, /* Access-Control-Request-Method */
     AFF_FIELD_TTL,
     AFF_FIELD_EVENT_TIME,
     AFF_FIELD_CONSISTENCY,

@@ -8,7 +8,7 @@
  *   exchange.c    a request from its first byte to its answer
  *   routes.c      which paths and methods there are
  *   answer.c      responses                                    kept.h      those that can be sent again
- *   coding.c      responses that gzip makes smaller
+ *   coding.c      responses that gzip makes smaller            cors.h      what pages of other origins may
  *   value.c       GET, PUT, DELETE of a value                  write.c     what writes and commands have in common
  *   patch.c       PATCH of a value
  *   command.c     the application's commands                   stream.c    answers of any length
@@ -24,6 +24,7 @@
 
 #include "base/gzip.h"
 #include "http/conditional.h"
+#include "http/cors.h"
 #include "http/gate.h"
 #include "http/guard.h"
 #include "http/headers.h"
@@ -34,6 +35,7 @@
 #include "http/server.h"
 #include "http/stats.h"
 #include "http/target.h"
+#include "http/trace.h"
 
 #include <microhttpd.h>
 
@@ -77,6 +79,10 @@ struct aff_http {
     struct aff_http_stats stats;
     struct aff_kept kept[AFF_KEPT_PLACES];
     struct aff_kept_document openapi, docs;
+    struct aff_cors cors;
+    struct aff_trace_source traces;
+    int64_t failures_since; /* when the second began in which failures are logged */
+    unsigned failures, failures_left_out;
     struct aff_gzip *gzip; /* made when it is first wanted */
     struct aff_gzip_length gzip_lengths[AFF_GZIP_LENGTHS];
 };
@@ -140,6 +146,9 @@ void aff_conn_cut(struct aff_conn *conn); /* ends it without a word */
 
 enum aff_method { AFF_GET, AFF_HEAD, AFF_PUT, AFF_PATCH, AFF_POST, AFF_DELETE, AFF_OPTIONS, AFF_METHOD_OTHER, AFF_METHODS };
 
+/* What of the request has a part in which answer it gets: Vary. */
+enum { AFF_VARIES_TYPE = 1, AFF_VARIES_CODING = 2, AFF_VARIES_ORIGIN = 4 };
+
 enum aff_exchange_state {
     AFF_EXCHANGE_HEAD,     /* before the first call of the handler */
     AFF_EXCHANGE_BODY,     /* the body is read, or there is none; the last call is to come */
@@ -147,7 +156,7 @@ enum aff_exchange_state {
     AFF_EXCHANGE_ANSWERED, /* the response is libmicrohttpd's */
 };
 
-enum { AFF_TARGET_INLINE = 320, AFF_DETAIL_MAX = 384, AFF_TYPE_MAX = 255, AFF_TRACE_LEN = 55 };
+enum { AFF_TARGET_INLINE = 320, AFF_DETAIL_MAX = 384, AFF_TYPE_MAX = 255 };
 
 struct aff_exchange {
     struct aff_list link;
@@ -182,6 +191,7 @@ struct aff_exchange {
     aff_bytes key;
     enum aff_return prefer;
     enum aff_coding coding;           /* of the answer */
+    unsigned varies;                  /* AFF_VARIES_... */
     enum aff_consistency consistency; /* of a read */
     struct aff_etags match, none_match;
     bool is_json;
@@ -189,7 +199,7 @@ struct aff_exchange {
     struct aff_buf body;
     uint64_t charged; /* bytes of the gate's budget */
     char content_type[AFF_TYPE_MAX + 1];
-    char traceparent[AFF_TRACE_LEN + 1];
+    char traceparent[AFF_TRACE_LEN + 1]; /* what came, or was put in its place; empty: none yet */
 
     /* under way */
     struct aff_command_op op;
@@ -260,8 +270,21 @@ void aff_answer_problem(struct aff_exchange *x, const struct aff_problem *proble
 void aff_answer_code(struct aff_exchange *x, int code, const char *detail); /* detail may be NULL */
 void aff_answer_refused(struct aff_exchange *x);
 void aff_answer_options(struct aff_exchange *x);
+void aff_answer_own(struct aff_exchange *x);  /* the fields that are this request's alone */
+void aff_answer_kept(struct aff_exchange *x); /* x->response is kept from now on: those that are the same for all */
 void aff_answer_etag(struct aff_exchange *x, struct aff_etag tag);
 void aff_answer_position(struct aff_exchange *x, uint32_t partition, int64_t offset);
+
+/* ---- cors.c ---- */
+
+bool aff_cors_asked(const struct aff_exchange *x); /* by a page that may */
+void aff_cors_answer(struct aff_exchange *x);      /* the fields of that, on any answer that is not kept */
+
+/* Does the answer have fields that are this request's alone? Then it can be no kept one. */
+static inline bool aff_answers_alone(const struct aff_exchange *x)
+{
+    return x->traceparent[0] || x->http->draining || x->guard.chunked || aff_cors_asked(x);
+}
 
 /* ---- coding.c ---- */
 

@@ -167,12 +167,3 @@ bool aff_idempotency_key_fits(aff_bytes text)
             return false;
     return text.len >= 1 && text.len <= 255;
 }
-
-bool aff_traceparent_fits(aff_bytes text)
-{
-    const char *at = text.data;
-    uint64_t ignored;
-    return text.len == 55 && memcmp(at, "00-", 3) == 0 && at[35] == '-' && at[52] == '-' &&
-           aff_take_hex(aff_bytes_of(at + 3, 16), &ignored) && aff_take_hex(aff_bytes_of(at + 19, 16), &ignored) &&
-           aff_take_hex(aff_bytes_of(at + 36, 16), &ignored) && aff_take_hex(aff_bytes_of(at + 53, 2), &ignored);
-}

@@ -43,7 +43,4 @@ const char *aff_consistency_parse(aff_bytes text, enum aff_consistency *ret_cons
 /* Idempotency-Key: 1 to 255 visible characters. */
 bool aff_idempotency_key_fits(aff_bytes text);
 
-/* traceparent of W3C Trace Context, version 00; anything else is not passed on. */
-bool aff_traceparent_fits(aff_bytes text);
-
 #endif

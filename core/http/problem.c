@@ -28,7 +28,7 @@ bool aff_problem_print(const struct aff_problem *problem, struct aff_buf *out)
            aff_buf_printf(out, ",\"status\":%d", aff_problem_status(problem)) &&
            (!problem->detail.data || add_member(out, "detail", problem->detail)) &&
            (!problem->instance || add_member(out, "instance", aff_str(problem->instance))) &&
-           aff_buf_add(out, "}\n", 2);
+           (!problem->trace_id.data || add_member(out, "trace_id", problem->trace_id)) && aff_buf_add(out, "}\n", 2);
 }
 
 static const char *reason(int status)

@@ -20,6 +20,7 @@ struct aff_problem {
     const char *title;    /* NULL: the table's */
     aff_bytes detail;     /* any bytes; data NULL: none */
     const char *instance; /* URI reference, NULL: none */
+    aff_bytes trace_id;   /* data NULL: none */
 };
 
 int aff_problem_status(const struct aff_problem *problem);

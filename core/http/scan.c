@@ -305,7 +305,7 @@ static void answer_page(struct aff_exchange *x, bool more)
     } else {
         aff_answer_coded(x, 200, aff_buf_view(&l->out), aff_str(l->type));
         aff_answer_header(x, "Cache-Control", "no-store");
-        aff_answer_header(x, "Vary", "Accept");
+        x->varies |= AFF_VARIES_TYPE;
         if (more && x->status == 200)
             add_link(x, aff_buf_view(&url));
     }

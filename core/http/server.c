@@ -235,6 +235,8 @@ int aff_http_new(const struct aff_http_opts *opts, struct aff_http **ret_http, a
     struct aff_http *http = aff_xcalloc(1, sizeof *http);
     http->opts = *opts;
     http->memory = connection_memory(&opts->limits);
+    aff_cors_init(&http->cors, &opts->cors);
+    aff_trace_init(&http->traces);
     aff_list_init(&http->conns);
     aff_list_init(&http->heads);
     aff_list_init(&http->lingering);
@@ -245,6 +247,7 @@ int aff_http_new(const struct aff_http_opts *opts, struct aff_http **ret_http, a
     http->hook.run = run;
     int rc = start_daemon(http, err);
     if (rc) {
+        aff_cors_fini(&http->cors);
         free(http);
         return rc;
     }
@@ -310,6 +313,7 @@ struct aff_http *aff_http_free(struct aff_http *http)
         aff_exchange_free(aff_container_of(link, struct aff_exchange, link));
     aff_list_each(link, &http->pool)
         aff_exchange_free(aff_container_of(link, struct aff_exchange, link));
+    aff_cors_fini(&http->cors);
     free(http);
     return NULL;
 }

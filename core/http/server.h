@@ -16,6 +16,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "http/cors.h"
 #include "router/router.h"
 
 /* Everything of `limits`, `json` and `gzip` in the configuration; doc/configuration.md says what each means. */
@@ -86,6 +87,7 @@ struct aff_http_opts {
     struct aff_port *port; /* the loop's */
     struct aff_gate *gate;
     struct aff_http_limits limits;
+    struct aff_cors_opts cors;
     struct aff_http_admin admin;
     struct aff_http_document openapi, docs; /* /openapi.json, /docs */
 };

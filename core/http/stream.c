@@ -145,7 +145,7 @@ static void begin(struct aff_exchange *x)
     aff_answer_stream(x, 200, read_lines);
     aff_answer_header(x, "Content-Type", x->listing->type);
     aff_answer_header(x, "Cache-Control", "no-store");
-    aff_answer_header(x, "Vary", "Accept");
+    x->varies |= AFF_VARIES_TYPE;
 }
 
 void aff_stream_run(struct aff_exchange *x)

@@ -53,7 +53,7 @@ static void refuse_type(struct aff_exchange *x, aff_bytes type)
     (void)snprintf(detail, sizeof detail, "the value is %.*s, which Accept does not allow", (int)type.len,
                    (const char *)type.data);
     aff_answer_code(x, AFF_ENOTACCEPTABLE, detail);
-    aff_answer_header(x, "Vary", "Accept");
+    x->varies |= AFF_VARIES_TYPE;
 }
 
 static void answer_number(struct aff_exchange *x, const char *name, int64_t ms)
@@ -84,8 +84,7 @@ static void answer_whole(struct aff_exchange *x, const struct aff_found *found, 
                          bool varies)
 {
     struct aff_kept *place = aff_kept_place(x->http->kept, x->space, tag);
-    /* flush() adds "Connection: close" to the answer of the last two, which must not stay on a kept one */
-    bool keep = found->item.value.len <= AFF_KEPT_VALUE_MAX && !x->http->draining && !x->guard.chunked;
+    bool keep = found->item.value.len <= AFF_KEPT_VALUE_MAX && !aff_answers_alone(x);
     if (keep && aff_kept_is(place, x->space, tag)) {
         aff_answer_again(x, 200, place->response, found->item.value.len);
         return;
@@ -93,10 +92,10 @@ static void answer_whole(struct aff_exchange *x, const struct aff_found *found, 
     aff_answer(x, 200, found->item.value);
     add_version(x, found, tag, type);
     if (varies)
-        aff_answer_header(x, "Vary", "Accept-Encoding");
+        x->varies |= AFF_VARIES_CODING;
     if (keep && x->response) {
         aff_kept_set(place, x->space, tag, x->response);
-        x->response_kept = true;
+        aff_answer_kept(x);
     }
 }
 
@@ -126,7 +125,7 @@ static void answer_head(struct aff_exchange *x, const struct aff_found *found, s
     if (x->coding == AFF_CODING_GZIP)
         aff_answer_header(x, "Content-Encoding", "gzip");
     if (varies || x->coding == AFF_CODING_GZIP)
-        aff_answer_header(x, "Vary", "Accept-Encoding");
+        x->varies |= AFF_VARIES_CODING;
     add_version(x, found, tag, type);
 }
 
@@ -138,7 +137,7 @@ static void answer_unchanged(struct aff_exchange *x, const struct aff_found *fou
     aff_answer_bodiless(x, 304, length);
     add_version(x, found, tag, type);
     if (varies)
-        aff_answer_header(x, "Vary", "Accept-Encoding");
+        x->varies |= AFF_VARIES_CODING;
 }
 
 static void answer_value(struct aff_exchange *x, const struct aff_found *found, struct aff_etag tag, bool unchanged)

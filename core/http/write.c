@@ -150,7 +150,6 @@ void aff_fill_write(struct aff_exchange *x, enum aff_op_kind kind)
 {
     const struct aff_headers *h = &x->headers;
     struct aff_op *op = &x->op.call.op;
-    aff_bytes trace = h->field[AFF_FIELD_TRACEPARENT];
     aff_op_init(op, kind);
     x->writes = true;
     op->key = x->key;
@@ -160,10 +159,8 @@ void aff_fill_write(struct aff_exchange *x, enum aff_op_kind kind)
         (void)aff_ttl_parse(h->field[AFF_FIELD_TTL], &op->ttl_ms);
     if (aff_headers_have(h, AFF_FIELD_EVENT_TIME))
         (void)aff_event_time_parse(h->field[AFF_FIELD_EVENT_TIME], &op->event_ms);
-    if (trace.data && aff_traceparent_fits(trace)) {
-        memcpy(x->traceparent, trace.data, trace.len); /* the header is gone when the client is */
-        op->traceparent = aff_bytes_of(x->traceparent, trace.len);
-    }
+    if (x->traceparent[0])
+        op->traceparent = aff_bytes_of(x->traceparent, AFF_TRACE_LEN);
     fill_conditions(x, &op->conditions);
     if (aff_headers_have(h, AFF_FIELD_IDEMPOTENCY_KEY))
         fill_identity(x, op);

@@ -207,6 +207,20 @@ static int verify(void *node, const struct aff_http_verify *ask, struct aff_buf 
     return aff_verify_page(((struct aff_node *)node)->verify, ask, body, err);
 }
 
+static struct aff_cors_opts cors_of(const struct aff_config *config)
+{
+    return (struct aff_cors_opts){
+        .origins = config->cors.origins.items,
+        .origins_count = config->cors.origins.count,
+        .headers = config->cors.headers.items,
+        .headers_count = config->cors.headers.count,
+        .methods = config->cors.methods.items,
+        .methods_count = config->cors.methods.count,
+        .credentials = config->cors.credentials,
+        .max_age_ms = config->cors.max_age_ms,
+    };
+}
+
 static int make_http(struct aff_node *node, struct aff_node_loop *l, aff_error *err)
 {
     const struct aff_config_limits *limits = &node->config->limits;
@@ -226,6 +240,7 @@ static int make_http(struct aff_node *node, struct aff_node_loop *l, aff_error *
                     .gzip_level = node->config->gzip.level,
                     .gzip_min = node->config->gzip.min,
                     .gzip_max = node->config->gzip.max },
+        .cors = cors_of(node->config),
         .admin = { .self = node,
                    .livez = livez,
                    .readyz = readyz,

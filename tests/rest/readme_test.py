@@ -10,7 +10,7 @@ lines up to the next command are its output. Commands run in the order of the RE
 "127.0.0.1:8080" stands for where the server is. The output shown may leave out and stand for other values:
 
     a line "..."                    any number of lines
-    an entity tag, a position, a request id, a date, a time in ms, an opaque cursor
+    an entity tag, a position, a request id, a trace, a date, a time in ms, an opaque cursor
                                     another one of the same form; from then on, in commands too, the one shown stands for the
                                     one that came: a tag that is shown twice must come twice
 
@@ -35,6 +35,7 @@ VOLATILE = re.compile(
     r"|(?<=Affinity-Position: )[0-9]+:[0-9]+"
     r"|[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT"
     r"|(?<=Affinity-Expires: )[0-9]+"
+    r"|(?<=\"trace_id\":\")[0-9a-f]{32}|(?<=traceparent: 00-)[0-9a-f]{32}-[0-9a-f]{16}"
     r"|(?<=cursor=)[A-Za-z0-9_-]+|(?<=\"cursor\":\")[A-Za-z0-9_-]+"
 )
 

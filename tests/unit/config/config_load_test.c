@@ -215,7 +215,7 @@ static void a_key_like_no_other_is_told_the_names_there(void **state)
     expect_errors("log: { colours: true }\ndatabase: x\n", NULL,
                   "test.yaml:1:8: log.colours: there is no such setting; here are format, level\n"
                   "test.yaml:2:1: database: there is no such setting; here are cluster, mode, node, limits, changelog, "
-                  "embedded, kafka, coordinator, log, json, gzip, http, keyspaces\n");
+                  "embedded, kafka, coordinator, log, json, cors, gzip, http, keyspaces\n");
 }
 
 static void a_key_given_twice_is_an_error(void **state)

@@ -30,6 +30,9 @@ static void what_is_printed_loads_again(void **state)
                                "limits: { body: 1000001B, idle_timeout: 1001ms, body_min_rate: 0B }\n"
                                "keyspaces: { null: { ttl: 90m }, \"true\": { compaction_lag: 100ms } }\n",
                                NULL);
+    expect_same_after_printing("cors: { origins: [ \"https://a.example\", \"http://[::1]:3000\" ], headers: X-A }\n",
+                               (sets_t){ "cors.methods=GET, PUT" });
+    expect_same_after_printing("cors: { methods: [] }\n", NULL);
     expect_same_after_printing("", (sets_t){ "node.data= x ", "cluster=on", "keyspaces.y.ttl=1h" });
 }
 
@@ -72,6 +75,10 @@ static void every_setting_is_printed(void **state)
                               "  level: info\n"
                               "json:\n"
                               "  max_depth: 128\n"
+                              "cors:\n"
+                              "  methods: [\"GET\", \"HEAD\", \"PUT\", \"PATCH\", \"POST\", \"DELETE\"]\n"
+                              "  credentials: false\n"
+                              "  max_age: 10m\n"
                               "gzip:\n"
                               "  level: 1\n"
                               "  min: 1KiB\n"

@@ -1,4 +1,4 @@
-/* Accept-Encoding, Prefer, lifetimes, event times, consistency, Idempotency-Key, traceparent. */
+/* Accept-Encoding, Prefer, lifetimes, event times, consistency, Idempotency-Key. */
 #include "http/negotiate.h"
 
 #include <setjmp.h>
@@ -163,20 +163,6 @@ static void an_idempotency_key_is_visible_and_not_too_long(void **state)
     assert_false(aff_idempotency_key_fits(aff_str("\xc3\xa9")));
 }
 
-static void a_traceparent_of_version_00_is_passed_on(void **state)
-{
-    (void)state;
-    const char fine[] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    assert_true(aff_traceparent_fits(aff_str(fine)));
-    for (size_t i = 0; i < sizeof fine - 1; i++) {
-        char wrong[sizeof fine];
-        memcpy(wrong, fine, sizeof fine);
-        wrong[i] = 'X';
-        assert_false(aff_traceparent_fits(aff_str(wrong)));
-    }
-    assert_false(aff_traceparent_fits(aff_bytes_of(fine, 54)));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,7 +173,6 @@ int main(void)
         cmocka_unit_test(an_event_time_is_a_number_of_milliseconds),
         cmocka_unit_test(strict_and_eventual_reads_are_served),
         cmocka_unit_test(an_idempotency_key_is_visible_and_not_too_long),
-        cmocka_unit_test(a_traceparent_of_version_00_is_passed_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -370,7 +370,7 @@ static void without_them_the_keyspace_decides(void **state)
     assert_true(seen.has_deadline);
 }
 
-static void a_trace_is_passed_on_when_it_is_one(void **state)
+static void a_trace_is_passed_on_or_replaced_when_it_is_none(void **state)
 {
     (void)state;
     const char trace[] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -380,7 +380,11 @@ static void a_trace_is_passed_on_when_it_is_one(void **state)
     assert_string_equal(fixture_seen(f).traceparent, trace);
     send_body("PUT /v1/notes/trace", "traceparent: 00-nonsense\r\n", "1");
     assert_status(&r, 200);
+    assert_header(&r, "traceparent", fixture_seen(f).traceparent);
+    assert_string_not_equal(fixture_seen(f).traceparent, trace);
+    send_body("PUT /v1/notes/trace", "", "1");
     assert_string_equal(fixture_seen(f).traceparent, "");
+    assert_header(&r, "traceparent", NULL);
 }
 
 static struct fake_seen identified(const char *line, const char *headers, const char *body)
@@ -616,7 +620,7 @@ int main(void)
         cmocka_unit_test(prefer_chooses_what_a_put_answers),
         cmocka_unit_test(lifetimes_and_times_reach_the_partition_and_come_back),
         cmocka_unit_test(without_them_the_keyspace_decides),
-        cmocka_unit_test(a_trace_is_passed_on_when_it_is_one),
+        cmocka_unit_test(a_trace_is_passed_on_or_replaced_when_it_is_none),
         cmocka_unit_test(an_idempotency_key_is_told_apart_by_scope_and_request),
         cmocka_unit_test(a_bad_idempotency_key_is_400),
         cmocka_unit_test(consistency_is_strict_or_eventual),
