@@ -60,8 +60,9 @@ struct aff_config_limits {
     uint64_t head, target, body; /* bytes of one request */
     int64_t head_timeout_ms, exchange_timeout_ms, idle_timeout_ms;
     unsigned connections, connections_per_address;
-    uint64_t bodies;        /* bytes of all bodies in flight */
-    uint64_t body_min_rate; /* bytes a second; 0: any */
+    unsigned rate, burst, concurrent; /* requests of a client; 0: any, `rate`, any */
+    uint64_t bodies;                  /* bytes of all bodies in flight */
+    uint64_t body_min_rate;           /* bytes a second; 0: any */
     int64_t stall_timeout_ms;
 };
 

@@ -163,6 +163,10 @@ void aff_answer_problem(struct aff_exchange *x, const struct aff_problem *proble
     if (status == 503) {
         aff_answer_header(x, "Retry-After", "1");
         aff_answer_header(x, "Affinity-Outcome", "not-applied");
+    } else if (problem->code == AFF_ERATE) {
+        char seconds[24];
+        (void)snprintf(seconds, sizeof seconds, "%lld", (long long)x->retry_after_s);
+        aff_answer_header(x, "Retry-After", seconds);
     } else if (problem->code == AFF_EUNKNOWN) {
         aff_answer_header(x, "Affinity-Outcome", "unknown");
     } else if (problem->code == AFF_EMETHOD && x->route) {

@@ -59,6 +59,7 @@ static void clear(struct aff_exchange *x)
     x->prefer = AFF_RETURN_DEFAULT;
     x->coding = AFF_CODING_IDENTITY;
     x->varies = 0;
+    x->pass.client = NULL;
     x->match.any = x->none_match.any = false;
     x->match.count = x->none_match.count = 0;
     x->charged = x->body_max = x->noted = 0;
@@ -148,6 +149,7 @@ static void release_memory(struct aff_exchange *x)
     x->patching = NULL;
     aff_buf_fini(&x->body);
     aff_buf_init(&x->body);
+    aff_quota_leave(&x->pass);
     if (x->charged)
         aff_gate_give(x->http->opts.gate, x->charged);
     x->charged = 0;
@@ -310,16 +312,45 @@ static void read_trace(struct aff_exchange *x)
         aff_traceparent_make(&x->http->traces, x->traceparent);
 }
 
+/* Probes of the node's own health are never counted: who asks for it may share an address with a busy client. */
+static bool is_probe(const struct aff_exchange *x)
+{
+    return x->route && (x->route->name == AFF_ROUTE_LIVEZ || x->route->name == AFF_ROUTE_READYZ);
+}
+
+/* May the client send another request? That it sends too many comes before whatever else is wrong with this one. */
+static void admit(struct aff_exchange *x)
+{
+    struct aff_quota *quota = x->http->quota;
+    const struct sockaddr *address = (const struct sockaddr *)(const void *)&x->conn->address;
+    int64_t wait_ns;
+    if (!quota || is_probe(x))
+        return;
+    enum aff_quota_verdict verdict = aff_quota_enter(quota, address, aff_loop_now(x->http->opts.loop), &x->pass,
+                                                     &wait_ns);
+    if (verdict == AFF_QUOTA_IN)
+        return;
+    aff_count(&x->http->stats.throttled);
+    x->refused = 0;
+    x->retry_after_s = (wait_ns + AFF_NS_PER_S - 1) / AFF_NS_PER_S;
+    aff_refuse(x, AFF_ERATE, "%s",
+               verdict == AFF_QUOTA_RATE ? "your address sent more requests a second than it may"
+                                         : "your address has as many requests under way as it may");
+}
+
 static void find_verb(struct aff_exchange *x, const char *method)
 {
     const char *what = NULL;
     x->method = aff_method_of(method);
-    if (aff_refused(x))
+    if (aff_refused(x)) {
+        admit(x);
         return;
+    }
     if (aff_target_parse(aff_bytes_of(x->raw, x->raw_len), x->raw + x->raw_len, &x->target, &what) != 0)
         aff_refuse(x, AFF_EINVAL, "%s", what);
     else
         aff_route(x);
+    admit(x);
     if (!aff_refused(x) && x->verb && x->verb->check)
         x->verb->check(x);
 }

@@ -27,6 +27,7 @@ struct aff_gate {
     unsigned connections;     /* the same */
     _Atomic uint64_t refused;
     _Atomic uint64_t bodies; /* bytes that are taken */
+    struct aff_quota *quota; /* NULL: off */
 };
 
 struct aff_gate *aff_gate_new(const struct aff_gate_opts *opts)
@@ -35,6 +36,8 @@ struct aff_gate *aff_gate_new(const struct aff_gate_opts *opts)
     gate->opts = *opts;
     (void)pthread_mutex_init(&gate->lock, NULL);
     aff_map_init(&gate->addresses, (uint64_t)(uintptr_t)gate ^ (uint64_t)aff_mono_ns(aff_clock_system()));
+    if (opts->quota.rate || opts->quota.concurrent)
+        gate->quota = aff_quota_new(&opts->quota);
     return gate;
 }
 
@@ -44,6 +47,7 @@ struct aff_gate *aff_gate_free(struct aff_gate *gate)
         return NULL;
     assert(gate->connections == 0 && atomic_load(&gate->bodies) == 0);
     aff_map_fini(&gate->addresses);
+    (void)aff_quota_free(gate->quota);
     (void)pthread_mutex_destroy(&gate->lock);
     free(gate);
     return NULL;
@@ -131,12 +135,18 @@ void aff_gate_give(struct aff_gate *gate, uint64_t bytes)
     (void)before;
 }
 
+struct aff_quota *aff_gate_quota(const struct aff_gate *gate)
+{
+    return gate->quota;
+}
+
 struct aff_gate_numbers aff_gate_read(const struct aff_gate *gate)
 {
     struct aff_gate *g = (struct aff_gate *)(uintptr_t)gate; /* for its lock */
     struct aff_gate_numbers numbers = {
         .refused = atomic_load_explicit(&g->refused, memory_order_relaxed),
         .bodies = atomic_load_explicit(&g->bodies, memory_order_relaxed),
+        .clients = g->quota ? aff_quota_known(g->quota) : 0,
     };
     (void)pthread_mutex_lock(&g->lock);
     numbers.connections = g->connections;

@@ -26,8 +26,11 @@ void aff_gate_leave(struct aff_gate_pass *pass);
 bool aff_gate_take(struct aff_gate *gate, uint64_t bytes);
 void aff_gate_give(struct aff_gate *gate, uint64_t bytes);
 
+/* Of requests; NULL: they have none. */
+struct aff_quota *aff_gate_quota(const struct aff_gate *gate);
+
 struct aff_gate_numbers {
-    uint64_t connections, refused /* connections, ever */, bodies;
+    uint64_t connections, refused /* connections, ever */, bodies, clients /* that the quota knows */;
 };
 struct aff_gate_numbers aff_gate_read(const struct aff_gate *gate);
 

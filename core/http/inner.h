@@ -2,7 +2,7 @@
  * inner.h - the insides of the server, shared by the files of this folder alone.
  *
  *   server.c      the daemon, its callbacks, the loop's hook
- *   listener.c    accepting, and the hand-over to loops        gate.c      what all loops share
+ *   listener.c    accepting, and the hand-over to loops        gate.c      what all loops share, with quota.c
  *   connection.c  a client connection: its deadlines, answers without libmicrohttpd
  *   linger.c      sockets that are read for a while after our last word
  *   exchange.c    a request from its first byte to its answer
@@ -79,6 +79,7 @@ struct aff_http {
     struct aff_http_stats stats;
     struct aff_kept kept[AFF_KEPT_PLACES];
     struct aff_kept_document openapi, docs;
+    struct aff_quota *quota; /* the gate's; NULL: off */
     struct aff_cors cors;
     struct aff_trace_source traces;
     int64_t failures_since; /* when the second began in which failures are logged */
@@ -197,6 +198,7 @@ struct aff_exchange {
     bool is_json;
     uint64_t body_max;
     struct aff_buf body;
+    struct aff_quota_pass pass;
     uint64_t charged; /* bytes of the gate's budget */
     char content_type[AFF_TYPE_MAX + 1];
     char traceparent[AFF_TRACE_LEN + 1]; /* what came, or was put in its place; empty: none yet */
@@ -210,8 +212,9 @@ struct aff_exchange {
     void (*resume)(struct aff_exchange *x); /* when it was released; in the handler */
 
     /* the answer */
-    const char *accepts; /* with a 415: the media types that are right */
-    int refused;         /* code of a problem that was found before the request was carried out; 0: none */
+    int64_t retry_after_s; /* with a 429 */
+    const char *accepts;   /* with a 415: the media types that are right */
+    int refused;           /* code of a problem that was found before the request was carried out; 0: none */
     char detail[AFF_DETAIL_MAX];
     int status;
     uint64_t response_len;

@@ -237,6 +237,7 @@ int aff_http_new(const struct aff_http_opts *opts, struct aff_http **ret_http, a
     http->memory = connection_memory(&opts->limits);
     aff_cors_init(&http->cors, &opts->cors);
     aff_trace_init(&http->traces);
+    http->quota = aff_gate_quota(opts->gate);
     aff_list_init(&http->conns);
     aff_list_init(&http->heads);
     aff_list_init(&http->lingering);

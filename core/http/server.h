@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "http/cors.h"
+#include "http/quota.h"
 #include "router/router.h"
 
 /* Everything of `limits`, `json` and `gzip` in the configuration; doc/configuration.md says what each means. */
@@ -44,6 +45,7 @@ struct aff_gate_opts {
     unsigned connections;             /* at a time */
     unsigned connections_per_address; /* 0: no limit of its own */
     uint64_t bodies;                  /* bytes of request bodies held at a time */
+    struct aff_quota_opts quota;      /* of requests */
 };
 struct aff_gate *aff_gate_new(const struct aff_gate_opts *opts);
 struct aff_gate *aff_gate_free(struct aff_gate *gate); /* accepts NULL, returns NULL */

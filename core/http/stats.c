@@ -96,6 +96,9 @@ bool aff_http_metrics(struct aff_http *const *https, unsigned count, const struc
     return add_requests(&n) && add_timeouts(&n) &&
            add_one(&n, "aff_http_bad_framing_total", "counter", "Requests refused because their framing was in doubt",
                    sum(&n, offsetof(struct aff_http_stats, bad_framing))) &&
+           add_one(&n, "aff_http_throttled_total", "counter", "Requests refused because their client sent too many",
+                   sum(&n, offsetof(struct aff_http_stats, throttled))) &&
+           add_one(&n, "aff_http_clients", "gauge", "Clients that the limits of requests know", g.clients) &&
            add_one(&n, "aff_http_clients_gone_total", "counter", "Requests whose client went away before the answer",
                    sum(&n, offsetof(struct aff_http_stats, gone))) &&
            add_one(&n, "aff_http_suspended_total", "counter",

@@ -40,6 +40,7 @@ struct aff_http_stats {
     _Atomic uint64_t requests[AFF_ROUTES][AFF_STATUS_CLASSES];
     _Atomic uint64_t timeouts[AFF_TIMEOUTS];
     _Atomic uint64_t bad_framing;
+    _Atomic uint64_t throttled;   /* 429 by the quota */
     _Atomic uint64_t gone;        /* clients that went away before their answer */
     _Atomic uint64_t suspended;   /* exchanges that waited so long that they were suspended */
     _Atomic uint64_t runs;        /* of the daemon */

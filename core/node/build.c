@@ -256,9 +256,12 @@ static int make_http(struct aff_node *node, struct aff_node_loop *l, aff_error *
 static int make_https(struct aff_node *node, aff_error *err)
 {
     const struct aff_config_limits *limits = &node->config->limits;
-    struct aff_gate_opts opts = { .connections = limits->connections,
-                                  .connections_per_address = limits->connections_per_address,
-                                  .bodies = limits->bodies };
+    struct aff_gate_opts opts = {
+        .connections = limits->connections,
+        .connections_per_address = limits->connections_per_address,
+        .quota = { .rate = limits->rate, .burst = limits->burst, .concurrent = limits->concurrent },
+        .bodies = limits->bodies
+    };
     int code = 0;
     node->gate = aff_gate_new(&opts);
     node->openapi = aff_openapi_text(node->config->cluster, &node->served);

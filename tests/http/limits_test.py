@@ -298,5 +298,61 @@ class KeptConnections(HeldConversation):
             wire.ended()
 
 
+class Clients(Conversation):
+    """What one client may send; as slowly as it can be told, and more than comes back while a test runs."""
+
+    sets = ("limits.rate=1", "limits.burst=20")
+
+    def from_address(self, address):
+        wire = Wire(self.server, source=address)
+        self.addCleanup(wire.close)
+        return wire
+
+    def ask(self, wire, target="/v1/notes/none"):
+        return wire.request("GET", target).answer()
+
+    def test_a_client_that_sends_too_many_is_told_when_to_come_again(self):
+        wire = self.from_address("127.0.0.2")
+        answers = [self.ask(wire) for _ in range(60)]  # 20, and one for each second that this takes
+        refused = [answer for answer in answers if answer.status == 429]
+        self.assertGreaterEqual(len(refused), 1, "no request was refused")
+        self.assertEqual({answer.status for answer in answers}, {404, 429})
+        self.assertEqual([answer.status for answer in answers[:20]], [404] * 20)
+        self.assertProblem(refused[0], "too-many-requests", detail="a second")
+        self.assertRegex(refused[0].headers["retry-after"], "^[1-9][0-9]*$")
+        self.assertEqual(self.ask(wire, "/livez").status, 200, "a probe was counted")
+        self.assertEqual(self.ask(self.from_address("127.0.0.3")).status, 404, "another client has to wait for it")
+        server = self.from_address("127.0.0.4").request("GET", "/metrics").answer().body.decode()
+        self.assertRegex(server, r"aff_http_throttled_total [1-9]")
+        self.assertRegex(server, r"aff_http_clients [3-9]")
+
+    def test_what_is_wrong_counts_and_nothing_is_written(self):
+        wire = self.from_address("127.0.0.5")
+        answers = [wire.request("PUT", "/v1/notes/a%zz", body=b"1").answer() for _ in range(60)]
+        self.assertEqual({answer.status for answer in answers}, {400, 429})
+        self.assertEqual(answers[0].status, 400)
+
+
+class Together(HeldConversation):
+    sets = ("limits.concurrent=2",)
+
+    def test_so_many_requests_at_a_time(self):
+        writers = [self.wire(source="127.0.0.2") for _ in range(3)]
+        with self.hold:
+            for i, wire in enumerate(writers[:2]):
+                wire.request("PUT", f"/v1/notes/{i}", body=b"1")
+            refused = wait_until("the next is refused", self.refused)
+            self.assertProblem(refused, "too-many-requests", detail="under way")
+        for wire in writers[:2]:
+            self.assertEqual(wire.answer().status, 201)
+        self.assertEqual(writers[2].request("GET", "/v1/notes/0").answer().status, 200)
+
+    def refused(self):
+        wire = self.wire(source="127.0.0.2")
+        answer = wire.request("GET", "/v1/notes/none").answer()
+        wire.close()
+        return answer if answer.status == 429 else None
+
+
 if __name__ == "__main__":
     main()

@@ -61,7 +61,8 @@ extern "C" {
     X(ESTALLED, -36, 503, "log-stalled", "The changelog does not confirm writes at this moment")                      \
     X(EBUILDING, -37, 503, "index-building", "The index is being built")                                         \
     X(EPATCH, -38, 422, "bad-patch", "The content is JSON, but not a patch")                                          \
-    X(EPATCHFAILED, -39, 409, "patch-failed", "The patch does not fit the present value")
+    X(EPATCHFAILED, -39, 409, "patch-failed", "The patch does not fit the present value")                             \
+    X(ERATE, -40, 429, "too-many-requests", "The client sends too many requests")
 
 typedef enum aff_code {
     AFF_OK = 0,
