@@ -192,12 +192,6 @@ static void put_media(json_t *content, const char *type, const char *schema)
     put(content, type, media);
 }
 
-/* RFC 6902. */
-static const char JSON_PATCH[] =
-    "{\"type\": \"array\", \"items\": {\"type\": \"object\", \"required\": [\"op\", \"path\"], \"properties\": {"
-    "\"op\": {\"enum\": [\"add\", \"remove\", \"replace\", \"move\", \"copy\", \"test\"]},"
-    "\"path\": {\"type\": \"string\"}, \"from\": {\"type\": \"string\"}, \"value\": {}}}}";
-
 static json_t *content_of(const struct scope *scope, const char *what)
 {
     const aff_command *command = scope->command;
@@ -213,9 +207,6 @@ static json_t *content_of(const struct scope *scope, const char *what)
         put_media(content, "text/plain", "{\"type\": \"string\"}");
         put_media(content, "application/octet-stream", NULL);
         put_media(content, ANYTHING, NULL);
-    } else if (strcmp(what, "patch") == 0) {
-        put_media(content, "application/merge-patch+json", "{}");
-        put_media(content, "application/json-patch+json", JSON_PATCH);
     } else {
         bool known = value && !(command && command->read);
         if (known)
