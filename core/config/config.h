@@ -58,6 +58,7 @@ struct aff_config_http {
 
 struct aff_config_limits {
     uint64_t head, target, body; /* bytes of one request */
+    uint64_t bulk;               /* of the body of a bulk write */
     int64_t head_timeout_ms, exchange_timeout_ms, idle_timeout_ms;
     unsigned connections, connections_per_address;
     unsigned rate, burst, concurrent; /* requests of a client; 0: any, `rate`, any */

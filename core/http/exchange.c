@@ -50,6 +50,8 @@ static void clear(struct aff_exchange *x)
     x->away = x->ready = x->suspended = x->discards = x->failed = x->warned = x->overdue = false;
     x->is_json = x->writes = x->streams = false;
     x->listing = NULL;
+    x->bulk = NULL;
+    x->over = NULL;
     x->state = AFF_EXCHANGE_HEAD;
     x->route = NULL;
     x->verb = NULL;
@@ -147,6 +149,7 @@ static void release_memory(struct aff_exchange *x)
     x->listing = aff_listing_free(x->listing);
     aff_patching_free(x->patching);
     x->patching = NULL;
+    x->bulk = aff_bulk_free(x->bulk);
     aff_buf_fini(&x->body);
     aff_buf_init(&x->body);
     aff_quota_leave(&x->pass);
@@ -189,7 +192,16 @@ void aff_exchange_over(struct aff_exchange *x, bool answered)
     x->state = AFF_EXCHANGE_ANSWERED;
     x->conn = NULL;
     x->mhd = NULL;
+    if (x->over)
+        x->over(x);
     if (!x->away)
+        recycle(x);
+}
+
+void aff_exchange_home(struct aff_exchange *x)
+{
+    x->away = false;
+    if (!x->conn)
         recycle(x);
 }
 

@@ -12,7 +12,7 @@
  *   value.c       GET, PUT, DELETE of a value                  write.c     what writes and commands have in common
  *   patch.c       PATCH of a value
  *   command.c     the application's commands                   stream.c    answers of any length
- *   scan.c        GET of a keyspace
+ *   scan.c        GET of a keyspace                          bulk.c      POST of a keyspace: many writes in one request
  *   outcome.c     /outcome/{id}                                admin.c     /livez and the like
  *   document.c    /openapi.json, /docs
  *   stats.c       counters
@@ -41,6 +41,7 @@
 
 struct aff_exchange;
 struct aff_listing;
+struct aff_bulk;
 
 /* ---- the server of a loop ---- */
 
@@ -208,8 +209,10 @@ struct aff_exchange {
     struct aff_patching *patching; /* of a PATCH */
     struct aff_inquiry inquiry;
     struct aff_listing *listing;            /* of a scan; freed with the exchange */
+    struct aff_bulk *bulk;                  /* of a bulk write; freed with the exchange */
     void (*answer)(struct aff_exchange *x); /* when the call was answered: makes the response */
     void (*resume)(struct aff_exchange *x); /* when it was released; in the handler */
+    void (*over)(struct aff_exchange *x);   /* when the client has its answer, or has gone; may be NULL */
 
     /* the answer */
     int64_t retry_after_s; /* with a 429 */
@@ -256,6 +259,8 @@ void aff_exchange_await(struct aff_exchange *x, void (*resume)(struct aff_exchan
 /* In the reader of a streamed answer: there is nothing to send before aff_exchange_wake(). */
 void aff_exchange_pause(struct aff_exchange *x);
 void aff_exchange_wake(struct aff_exchange *x);
+/* Whoever set x->away: what was under way has come back. The exchange may be gone afterwards. */
+void aff_exchange_home(struct aff_exchange *x);
 
 /* ---- answer.c: each makes x->response, or sets x->failed ---- */
 
@@ -332,6 +337,7 @@ extern const struct aff_verb aff_verb_get, aff_verb_put, aff_verb_delete;       
 extern const struct aff_verb aff_verb_patch;                                                      /* patch.c */
 extern const struct aff_verb aff_verb_command, aff_verb_command_get;                              /* command.c */
 extern const struct aff_verb aff_verb_scan;                                                       /* scan.c */
+extern const struct aff_verb aff_verb_bulk;                                                       /* bulk.c */
 extern const struct aff_verb aff_verb_outcome;                                                    /* outcome.c */
 extern const struct aff_verb aff_verb_livez, aff_verb_readyz, aff_verb_metrics, aff_verb_cluster; /* admin.c */
 extern const struct aff_verb aff_verb_verify, aff_verb_verified;                                  /* admin.c */
@@ -348,6 +354,11 @@ int aff_get_found(struct aff_exchange *x, struct aff_found *ret_found);
 
 void aff_patching_free(struct aff_patching *patching); /* may be NULL */
 
+/* ---- bulk.c ---- */
+
+struct aff_bulk *aff_bulk_free(struct aff_bulk *bulk); /* accepts NULL, returns NULL */
+void aff_bulk_drain(struct aff_bulk *bulk);            /* accepts NULL */
+
 /* ---- write.c ---- */
 
 void aff_check_query(struct aff_exchange *x, const char *known); /* refuses any parameter but `known` (may be NULL) */
@@ -360,6 +371,15 @@ void aff_check_length(struct aff_exchange *x);   /* refuses what has neither a C
 void aff_check_demanded(struct aff_exchange *x); /* refuses a write without a condition where one is demanded */
 /* Fills what aff_check_write() checked into x->op. */
 void aff_fill_write(struct aff_exchange *x, enum aff_op_kind kind);
+/* The traceparent of the request, which lives as long as the exchange; data NULL: there is none. */
+aff_bytes aff_request_trace(const struct aff_exchange *x);
+/* A request with an Idempotency-Key: whose key it is, and what must be the same in a repeat. data NULL: it did not come. */
+struct aff_identity {
+    const char *method, *command;
+    aff_bytes id, content_type, body, match, none_match, life, event_time;
+};
+/* op->key is set. */
+void aff_identify(struct aff_op *op, const struct aff_space *space, const struct aff_identity *identity);
 /* Answers failures of every kind. True: it was one. */
 bool aff_answer_failure(struct aff_exchange *x);
 /* Preference-Applied, and Location of what was created: of a PUT or PATCH. `whole`: the answer has the value. */

@@ -72,11 +72,12 @@ static unsigned value_methods(const struct aff_exchange *x)
            (rest & AFF_REST_PATCH ? 1U << AFF_PATCH : 0) | (rest & AFF_REST_DELETE ? 1U << AFF_DELETE : 0);
 }
 
-/* A scan reads what a GET of each key would. */
+/* A scan reads what a GET of each key would; a bulk write has lines that are taken if a PUT or a DELETE is. */
 static unsigned keyspace_methods(const struct aff_exchange *x)
 {
     unsigned rest = x->space->rest ? x->space->rest : AFF_REST_ALL;
-    return rest & AFF_REST_GET ? 1U << AFF_GET : 0U;
+    return (rest & AFF_REST_GET ? 1U << AFF_GET : 0U) |
+           (rest & (AFF_REST_PUT | AFF_REST_DELETE) ? 1U << AFF_POST : 0U);
 }
 
 static unsigned command_methods(const struct aff_exchange *x)
@@ -112,7 +113,7 @@ static const struct aff_route routes[] = {
       .count = 2,
       .resolve = find_space,
       .allowed = keyspace_methods,
-      .verbs = { [AFF_GET] = &aff_verb_scan } },
+      .verbs = { [AFF_GET] = &aff_verb_scan, [AFF_POST] = &aff_verb_bulk } },
     { .name = AFF_ROUTE_OUTCOME, .first = "outcome", .count = 2, .verbs = { [AFF_GET] = &aff_verb_outcome } },
     PAGE(AFF_ROUTE_LIVEZ, "livez", aff_verb_livez),
     PAGE(AFF_ROUTE_READYZ, "readyz", aff_verb_readyz),

@@ -267,6 +267,8 @@ void aff_http_drain(struct aff_http *http)
         else if (conn->phase == AFF_PHASE_HEAD)
             aff_conn_refuse(conn, AFF_EDRAINING, "the node is being stopped");
     }
+    aff_list_each(link, &http->exchanges)
+        aff_bulk_drain(aff_container_of(link, struct aff_exchange, link)->bulk);
     aff_http_due(http);
 }
 

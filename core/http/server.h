@@ -23,6 +23,7 @@
 /* Everything of `limits`, `json` and `gzip` in the configuration; doc/configuration.md says what each means. */
 struct aff_http_limits {
     uint64_t head, target, body; /* bytes of one request */
+    uint64_t bulk;               /* of the body of a bulk write */
     int64_t head_timeout_ms, exchange_timeout_ms, idle_timeout_ms;
     uint64_t body_min_rate; /* bytes a second; 0: any */
     unsigned json_depth;
@@ -32,9 +33,9 @@ struct aff_http_limits {
 /* The defaults of the configuration, for tests and for programs without one. */
 #define AFF_HTTP_LIMITS_DEFAULT                                                                                        \
     {                                                                                                                  \
-        .head = 16384, .target = 8192, .body = 1044480, .head_timeout_ms = 10000, .exchange_timeout_ms = 30000,        \
-        .idle_timeout_ms = 60000, .body_min_rate = 1024, .json_depth = 128, .gzip_level = 1, .gzip_min = 1024,         \
-        .gzip_max = 262144                                                                                             \
+        .head = 16384, .target = 8192, .body = 1044480, .bulk = 16777216, .head_timeout_ms = 10000,                    \
+        .exchange_timeout_ms = 30000, .idle_timeout_ms = 60000, .body_min_rate = 1024, .json_depth = 128,              \
+        .gzip_level = 1, .gzip_min = 1024, .gzip_max = 262144                                                          \
     }
 
 /* ---- what all loops share; any thread ---- */

@@ -119,31 +119,41 @@ static aff_bytes or_empty(aff_bytes text)
 }
 
 /* The scope of an Idempotency-Key: principal (there is none yet), keyspace, key, method, command. */
+void aff_identify(struct aff_op *op, const struct aff_space *space, const struct aff_identity *i)
+{
+    const aff_bytes id[] = {
+        aff_str(""), aff_str(space->name), op->key, aff_str(i->method), aff_str(i->command), i->id
+    };
+    const aff_bytes request[] = { i->content_type,         or_empty(i->body), or_empty(i->match),
+                                  or_empty(i->none_match), or_empty(i->life), or_empty(i->event_time) };
+    op->identified = true;
+    op->id = aff_digest_of(id, sizeof id / sizeof *id);
+    op->request = aff_digest_of(request, sizeof request / sizeof *request);
+}
+
 static void fill_identity(struct aff_exchange *x, struct aff_op *op)
 {
     const aff_bytes *field = x->headers.field;
     static const char *const methods[AFF_METHODS] = {
         [AFF_PUT] = "PUT", [AFF_PATCH] = "PATCH", [AFF_DELETE] = "DELETE", [AFF_POST] = "POST"
     };
-    const aff_bytes id[] = {
-        aff_str(""),
-        aff_str(x->space->name),
-        x->key,
-        aff_str(methods[x->method]),
-        aff_str(x->command ? x->command->name : ""),
-        field[AFF_FIELD_IDEMPOTENCY_KEY],
+    const struct aff_identity identity = {
+        .method = methods[x->method],
+        .command = x->command ? x->command->name : "",
+        .id = field[AFF_FIELD_IDEMPOTENCY_KEY],
+        .content_type = aff_str(x->content_type),
+        .body = aff_buf_view(&x->body),
+        .match = field[AFF_FIELD_IF_MATCH],
+        .none_match = field[AFF_FIELD_IF_NONE_MATCH],
+        .life = field[AFF_FIELD_TTL],
+        .event_time = field[AFF_FIELD_EVENT_TIME],
     };
-    const aff_bytes request[] = {
-        aff_str(x->content_type),
-        aff_buf_view(&x->body),
-        or_empty(field[AFF_FIELD_IF_MATCH]),
-        or_empty(field[AFF_FIELD_IF_NONE_MATCH]),
-        or_empty(field[AFF_FIELD_TTL]),
-        or_empty(field[AFF_FIELD_EVENT_TIME]),
-    };
-    op->identified = true;
-    op->id = aff_digest_of(id, sizeof id / sizeof *id);
-    op->request = aff_digest_of(request, sizeof request / sizeof *request);
+    aff_identify(op, x->space, &identity);
+}
+
+aff_bytes aff_request_trace(const struct aff_exchange *x)
+{
+    return x->traceparent[0] ? aff_bytes_of(x->traceparent, AFF_TRACE_LEN) : aff_bytes_of(NULL, 0);
 }
 
 void aff_fill_write(struct aff_exchange *x, enum aff_op_kind kind)
@@ -159,8 +169,7 @@ void aff_fill_write(struct aff_exchange *x, enum aff_op_kind kind)
         (void)aff_ttl_parse(h->field[AFF_FIELD_TTL], &op->ttl_ms);
     if (aff_headers_have(h, AFF_FIELD_EVENT_TIME))
         (void)aff_event_time_parse(h->field[AFF_FIELD_EVENT_TIME], &op->event_ms);
-    if (x->traceparent[0])
-        op->traceparent = aff_bytes_of(x->traceparent, AFF_TRACE_LEN);
+    op->traceparent = aff_request_trace(x);
     fill_conditions(x, &op->conditions);
     if (aff_headers_have(h, AFF_FIELD_IDEMPOTENCY_KEY))
         fill_identity(x, op);

@@ -232,6 +232,7 @@ static int make_http(struct aff_node *node, struct aff_node_loop *l, aff_error *
         .limits = { .head = limits->head,
                     .target = limits->target,
                     .body = limits->body,
+                    .bulk = limits->bulk < limits->bodies ? limits->bulk : limits->bodies,
                     .head_timeout_ms = limits->head_timeout_ms,
                     .exchange_timeout_ms = limits->exchange_timeout_ms,
                     .idle_timeout_ms = limits->idle_timeout_ms,

@@ -355,7 +355,7 @@ static void start_plain(struct aff_core *core, struct aff_slot *slot, struct aff
     if (op->kind == AFF_OP_PUT) {
         f->value = present(op->value);
         f->content_type = op->content_type;
-        f->expires_ms = expiry_of(core, op->ttl_ms);
+        f->expires_ms = op->expires_ms != AFF_NO_TIME ? op->expires_ms : expiry_of(core, op->ttl_ms);
     }
     f->event_ms = op->event_ms;
     f->traceparent = op->traceparent;

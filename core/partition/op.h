@@ -79,8 +79,9 @@ struct aff_op {
     aff_bytes key;
     aff_bytes value; /* PUT */
     aff_bytes content_type;
-    int64_t ttl_ms;   /* 0: the keyspace's default */
-    int64_t event_ms; /* AFF_NO_TIME: none */
+    int64_t ttl_ms;     /* 0: the keyspace's default */
+    int64_t expires_ms; /* PUT: rather at this time, by the wall clock; AFF_NO_TIME: ttl_ms counts */
+    int64_t event_ms;   /* AFF_NO_TIME: none */
     aff_bytes traceparent;
     struct aff_conditions conditions;
     bool alone;      /* COMMAND: shares its record with no other operation, like PUT */
@@ -120,7 +121,7 @@ static inline void aff_op_init(struct aff_op *op, enum aff_op_kind kind)
 {
     memset(op, 0, sizeof *op);
     op->kind = kind;
-    op->event_ms = AFF_NO_TIME;
+    op->event_ms = op->expires_ms = AFF_NO_TIME;
     aff_list_init(&op->link);
 }
 

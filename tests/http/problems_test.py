@@ -16,7 +16,7 @@ class Refusals(Conversation):
     def test_a_method_that_is_not_taken_is_405_and_told_which_are(self):
         for path, allow in [
             ("/v1/notes/a", "GET, HEAD, PUT, PATCH, DELETE, OPTIONS"),
-            ("/v1/notes", "GET, HEAD, OPTIONS"),
+            ("/v1/notes", "GET, HEAD, POST, OPTIONS"),
             ("/livez", "GET, HEAD, OPTIONS"),
             ("/readyz", "GET, HEAD, OPTIONS"),
             ("/metrics", "GET, HEAD, OPTIONS"),
@@ -24,6 +24,8 @@ class Refusals(Conversation):
             ("/outcome/x", "GET, HEAD, OPTIONS"),
         ]:
             for method in ("POST", "TRACE", "get", "PROPFIND", "X-" + "Y" * 20):
+                if method in allow.split(", "):
+                    continue
                 with self.subTest(path=path, method=method):
                     answer = self.client.request(method, path, b"{}")
                     self.assertProblem(answer, "method-not-allowed")
@@ -39,7 +41,7 @@ class Refusals(Conversation):
     def test_options_tells_what_is_taken(self):
         for path, allow in [
             ("/v1/notes/a", "GET, HEAD, PUT, PATCH, DELETE, OPTIONS"),
-            ("/v1/notes", "GET, HEAD, OPTIONS"),
+            ("/v1/notes", "GET, HEAD, POST, OPTIONS"),
             ("/livez", "GET, HEAD, OPTIONS"),
             ("*", "GET, HEAD, PUT, PATCH, POST, DELETE, OPTIONS"),
         ]:

@@ -53,6 +53,7 @@ static void every_setting_is_printed(void **state)
                               "  head: 16KiB\n"
                               "  target: 8KiB\n"
                               "  body: 1020KiB\n"
+                              "  bulk: 16MiB\n"
                               "  head_timeout: 10s\n"
                               "  exchange_timeout: 30s\n"
                               "  idle_timeout: 1m\n"

@@ -480,7 +480,7 @@ static void another_method_is_405_with_those_that_are_allowed(void **state)
         { "DELETE /v1/fixed/a", "GET, HEAD, OPTIONS" },
         { "GET /v1/notes/a/deposit", "POST, OPTIONS" },
         { "PUT /v1/notes/a/show", "GET, HEAD, POST, OPTIONS" },
-        { "DELETE /v1/notes", "GET, HEAD, OPTIONS" },
+        { "DELETE /v1/notes", "GET, HEAD, POST, OPTIONS" },
         { "DELETE /livez", "GET, HEAD, OPTIONS" },
         { "POST /outcome/notes-1", "GET, HEAD, OPTIONS" },
         { "TRACE /v1/notes/a", "GET, HEAD, PUT, PATCH, DELETE, OPTIONS" },
