@@ -15,6 +15,7 @@
 #include "http/listing.h"
 
 #include <stdio.h>
+#include <sys/socket.h>
 
 enum {
     FIRST_BYTES = 16384, /* gathered before the answer begins */
@@ -102,10 +103,17 @@ static void refill(struct aff_exchange *x, struct room *room)
         end_broken(x, rc);
 }
 
+/*
+ * What was sent is followed by the end of the connection. libmicrohttpd 0.9.75 closes it, too, but may leave a connection whose reader
+ * failed on no list that it looks at again: the hang-up makes it look.
+ */
 static ssize_t stop(struct aff_exchange *x)
 {
     x->failed = x->listing->broken;
-    return x->failed ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
+    if (!x->failed)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    (void)shutdown(x->conn->fd, SHUT_RDWR);
+    return MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
 static void copy(struct aff_listing *l, struct room *room)
