@@ -21,7 +21,7 @@ struct aff_splice_limits {
     unsigned depth; /* of brackets in the result */
 };
 
-/* A few milliseconds, and at most some 100 MiB of memory for a while. */
+/* Usually microseconds; what ends here has taken up to some 100 ms, and 100 MiB of memory for a while. */
 #define AFF_SPLICE_WORK ((size_t)8 << 20)
 
 /* A value in one of the texts. */
