@@ -139,17 +139,28 @@ static int load(struct aff_store *store, struct aff_index_state *found, unsigned
     return rc ? aff_store_spoiled(store, rc) : 0;
 }
 
+/* Finds the database of the entries, or makes it: only then is there need for space, which a full disk does not have. */
+static int open_entries(struct aff_store *store)
+{
+    int rc = mdb_dbi_open(store->txn, "index", 0, &store->index->dbi);
+    if (rc == MDB_NOTFOUND) {
+        int code = aff_space_claim(&store->space, store->txn, AFF_SPACE_CHANGE);
+        if (code)
+            return code;
+        rc = mdb_dbi_open(store->txn, "index", MDB_CREATE, &store->index->dbi);
+    }
+    return rc ? aff_store_spoiled(store, rc) : 0;
+}
+
 static int open_in_txn(struct aff_store *store)
 {
     struct aff_index_state *found = aff_xcalloc(AFF_INDEX_STATES, sizeof *found);
     unsigned count = 0;
     int code = aff_store_begin(store);
     if (code == 0)
-        code = aff_space_claim(&store->space, store->txn, AFF_SPACE_CHANGE);
-    if (code == 0) {
-        int rc = mdb_dbi_open(store->txn, "index", MDB_CREATE, &store->index->dbi);
-        code = rc ? aff_store_spoiled(store, rc) : load(store, found, &count);
-    }
+        code = open_entries(store);
+    if (code == 0)
+        code = load(store, found, &count);
     if (code == 0 && settle(store->index, found, count, aff_store_count(store) == 0))
         code = aff_index_save(store);
     free(found);

@@ -377,9 +377,48 @@ static void an_index_is_what_a_full_scan_would_find(void **state)
     free(m);
 }
 
+/* A change that finds no space leaves the index as it was; the store opens again, since nothing has to be written for that. */
+static void a_full_store_keeps_its_indexes_and_opens(void **state)
+{
+    struct model *m = calloc(1, sizeof *m);
+    char key[16], value[VALUE];
+    struct aff_index_range range = { .index = 2 };
+    struct aff_store_step step = { .keys_only = true };
+    unsigned char *room = malloc(1 << 20);
+    unsigned put = 0, found = 0;
+    size_t len, size;
+    (void)state;
+    fixture_init(&m->f);
+    m->f.opts.map_bytes = 4 << 20;
+    declare(m, false);
+    open_store(m);
+    memset(value, 'y', sizeof value);
+    value[VALUE - 1] = '\0';
+    for (;; put++) {
+        struct aff_item item = item_of(value, put);
+        (void)snprintf(key, sizeof key, "%u", put);
+        if (aff_store_put(m->f.store, aff_str(key), &item) == AFF_ENOSPACE)
+            break;
+        commit(&m->f);
+    }
+    commit(&m->f);
+    m->reader = aff_store_reader_free(m->reader);
+    fixture_close(&m->f);
+    open_store(m);
+    assert_int_equal(aff_store_reader_index_step(m->reader, &range, &step, room, (1 << 20) - 2048, &len), 0);
+    for (size_t at = 0; at < len; at += size, found++)
+        (void)aff_store_entry_key(room + at, &size);
+    assert_int_equal(found, put);
+    m->reader = aff_store_reader_free(m->reader);
+    fixture_fini(&m->f);
+    free(room);
+    free(m);
+}
+
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(an_index_is_what_a_full_scan_would_find) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(a_full_store_keeps_its_indexes_and_opens),
+                                        cmocka_unit_test(an_index_is_what_a_full_scan_would_find) };
     if (argc > 1)
         only_seed = strtoull(argv[1], NULL, 10);
     return cmocka_run_group_tests(tests, NULL, NULL);
