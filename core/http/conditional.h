@@ -44,6 +44,8 @@ enum { AFF_DATE_TEXT_LEN = 29 };
 void aff_date_print(int64_t time_ms, char out[AFF_DATE_TEXT_LEN + 1]);
 /* Seconds since 1970 of an HTTP date in any of its three forms. False: it is none, and the field is to be ignored. */
 bool aff_date_parse(aff_bytes text, int64_t now_ms, int64_t *ret_seconds);
+/* A time of RFC 3339, "2026-07-14T09:30:00.250Z" or with an offset, in milliseconds since 1970; what is finer is cut off. */
+bool aff_date_parse_rfc3339(aff_bytes text, int64_t *ret_ms);
 
 /* ---- reads ---- */
 

@@ -36,7 +36,7 @@ const char *aff_cursor_parse(aff_bytes text, struct aff_cursor_of_scan scan, uns
     if (bytes[ORDER_AT] != scan.reverse)
         return "`cursor` is of a scan in the other `order`: begin without it, or ask in the same order";
     if (memcmp(bytes + QUERY_AT, scan.query.b, QUERY_LEN) != 0)
-        return "`cursor` is of another scan: keyspace, `prefix`, `start` and `end` must be those of the page that it came with";
+        return "`cursor` is of another scan: keyspace, its parameters must be those of the page that it came with";
     *ret_len = len - KEY_AT - CHECK_LEN;
     memcpy(key, bytes + KEY_AT, *ret_len);
     return NULL;

@@ -162,3 +162,62 @@ bool aff_date_parse(aff_bytes text, int64_t now_ms, int64_t *ret_seconds)
     *ret_seconds = days_of(d.year, d.month, d.day) * SECONDS_PER_DAY + d.hour * 3600 + d.minute * 60 + d.second;
     return true;
 }
+
+/* ".250": milliseconds of as many digits as there are. */
+static bool take_fraction(const char **at, int64_t *ret_ms)
+{
+    unsigned weight = 100;
+    *ret_ms = 0;
+    if (**at != '.')
+        return true;
+    for (++*at; **at >= '0' && **at <= '9'; ++*at, weight /= 10)
+        *ret_ms += (int64_t)weight * (**at - '0');
+    return (*at)[-1] != '.';
+}
+
+/* "Z", or an offset from it in minutes. */
+static bool take_zone(const char **at, int64_t *ret_minutes)
+{
+    unsigned hours, minutes;
+    bool behind = **at == '-';
+    *ret_minutes = 0;
+    if (take_text(at, "Z") || take_text(at, "z"))
+        return true;
+    if (**at != '+' && !behind)
+        return false;
+    ++*at;
+    if (!take_number(at, 2, false, &hours) || !take_text(at, ":") || !take_number(at, 2, false, &minutes) || hours > 23 ||
+        minutes > 59)
+        return false;
+    *ret_minutes = (behind ? -1 : 1) * (int64_t)(hours * 60 + minutes);
+    return true;
+}
+
+static unsigned days_in(unsigned year, unsigned month)
+{
+    static const unsigned char days[12] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return days[month - 1] + (month == 2 && leap);
+}
+
+bool aff_date_parse_rfc3339(aff_bytes text, int64_t *ret_ms)
+{
+    char copy[64];
+    const char *at = copy;
+    struct date d = { 0 };
+    int64_t fraction_ms, zone_minutes;
+    if (text.len >= sizeof copy || memchr(text.data, 0, text.len))
+        return false;
+    memcpy(copy, text.data, text.len);
+    copy[text.len] = 0;
+    if (!(take_number(&at, 4, false, &d.year) && take_text(&at, "-") && take_number(&at, 2, false, &d.month) &&
+          take_text(&at, "-") && take_number(&at, 2, false, &d.day) && (take_text(&at, "T") || take_text(&at, "t")) &&
+          take_time(&at, &d) && take_fraction(&at, &fraction_ms) && take_zone(&at, &zone_minutes) && *at == 0))
+        return false;
+    if (d.year < 1 || d.month < 1 || d.month > 12 || d.day < 1 || d.day > days_in(d.year, d.month) || d.hour > 23 ||
+        d.minute > 59 || d.second > 60)
+        return false;
+    *ret_ms = (days_of(d.year, d.month, d.day) * SECONDS_PER_DAY + d.hour * 3600 + d.minute * 60 + d.second -
+               zone_minutes * 60) * 1000 + fraction_ms;
+    return true;
+}

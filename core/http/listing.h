@@ -15,6 +15,7 @@ struct aff_exchange;
 struct aff_listing {
     /* what was asked for; views of the exchange's target */
     aff_bytes prefix, start, end; /* len 0: not given */
+    aff_bytes index, value, from, to; /* data NULL: not given */
     aff_bytes cursor;
     uint64_t limit; /* 0: none */
     unsigned given; /* parameters, as bits: one stands once */
@@ -22,13 +23,17 @@ struct aff_listing {
     bool streams;
     const char *type; /* of the answer */
 
+    bool by_index;                /* through an index, */
+    struct aff_index_range terms; /* these terms of it, */
+    struct aff_buf term_room;     /* which lie here */
+
     /* under way */
     struct aff_scan *scan;
     bool waits; /* the scan said so and has not called since */
     unsigned char prefix_room[AFF_KEY_MAX];
     uint64_t told;   /* entries in the answer so far */
     uint64_t bytes;  /* of their keys and values */
-    size_t last_len; /* of the key of the last one, or of the cursor's; 0: there is none */
+    size_t last_len; /* of the place of the last one, or of the cursor's; 0: there is none */
     unsigned char last[AFF_KEY_MAX];
     struct aff_buf out; /* the page; or what of the stream is not sent yet */
     size_t sent;        /* of that */
@@ -37,6 +42,9 @@ struct aff_listing {
 };
 
 struct aff_listing *aff_listing_free(struct aff_listing *listing); /* accepts NULL, returns NULL */
+
+/* by_index.c: which terms of which index are asked for; refuses what is wrong with that. */
+void aff_listing_read_index(struct aff_exchange *x);
 
 /* The next entry: as aff_scan_next(), whose failures are noted for the answer in `detail`. */
 int aff_listing_next(struct aff_exchange *x, struct aff_scan_entry *ret_entry);

@@ -24,11 +24,12 @@ enum {
 
 /* ---- parameters ---- */
 
-enum { PREFIX, START, END, LIMIT, CURSOR, ORDER, KEYS, PARAMETERS };
+enum { PREFIX, START, END, INDEX, VALUE, FROM, TO, LIMIT, CURSOR, ORDER, KEYS, PARAMETERS };
 
 static const char *const names[PARAMETERS] = {
     [PREFIX] = "prefix", [START] = "start", [END] = "end",   [LIMIT] = "limit",
-    [CURSOR] = "cursor", [ORDER] = "order", [KEYS] = "keys",
+    [CURSOR] = "cursor", [ORDER] = "order", [KEYS] = "keys", [INDEX] = "index",
+    [VALUE] = "value",   [FROM] = "from",   [TO] = "to",
 };
 
 static void take_bound(struct aff_exchange *x, int parameter, aff_bytes value)
@@ -37,6 +38,11 @@ static void take_bound(struct aff_exchange *x, int parameter, aff_bytes value)
     if (value.len > AFF_KEY_MAX)
         aff_refuse(x, AFF_EINVAL, "`%s` has more than the 511 bytes that a key may have", names[parameter]);
     *(parameter == PREFIX ? &l->prefix : parameter == START ? &l->start : &l->end) = value;
+}
+
+static aff_bytes *place_of_term(struct aff_listing *l, int parameter)
+{
+    return parameter == INDEX ? &l->index : parameter == VALUE ? &l->value : parameter == FROM ? &l->from : &l->to;
 }
 
 static void take_limit(struct aff_exchange *x, aff_bytes value)
@@ -76,6 +82,12 @@ static void take_parameter(struct aff_exchange *x, int parameter, aff_bytes valu
         return;
     case KEYS:
         take_keys(x, value);
+        return;
+    case INDEX:
+    case VALUE:
+    case FROM:
+    case TO:
+        *place_of_term(x->listing, parameter) = value;
         return;
     default:
         take_bound(x, parameter, value);
@@ -149,7 +161,8 @@ static aff_bytes or_empty(aff_bytes bytes)
 static struct aff_cursor_of_scan cursor_of(const struct aff_exchange *x)
 {
     const struct aff_listing *l = x->listing;
-    const aff_bytes query[] = { aff_str(x->space->name), or_empty(l->prefix), or_empty(l->start), or_empty(l->end) };
+    const aff_bytes query[] = { aff_str(x->space->name), or_empty(l->prefix), or_empty(l->start),   or_empty(l->end),
+                                or_empty(l->index),      or_empty(l->terms.from), or_empty(l->terms.to) };
     return (struct aff_cursor_of_scan){ l->reverse, aff_digest_of(query, sizeof query / sizeof *query) };
 }
 
@@ -185,13 +198,23 @@ static bool add_bound(struct aff_buf *out, int parameter, aff_bytes bytes)
            (aff_buf_printf(out, "%s=", names[parameter]) && add_escaped(out, bytes) && aff_buf_add(out, "&", 1));
 }
 
+static bool add_terms(struct aff_buf *out, struct aff_listing *l)
+{
+    bool ok = true;
+    for (int parameter = INDEX; parameter <= TO && ok; parameter++)
+        if (l->given & 1U << parameter)
+            ok = aff_buf_printf(out, "%s=", names[parameter]) && add_escaped(out, *place_of_term(l, parameter)) &&
+                 aff_buf_add(out, "&", 1);
+    return ok;
+}
+
 bool aff_listing_next_url(const struct aff_exchange *x, struct aff_buf *out)
 {
-    const struct aff_listing *l = x->listing;
+    struct aff_listing *l = x->listing;
     char cursor[AFF_CURSOR_TEXT_MAX];
     unsigned long long limit = l->streams ? l->limit - l->told : l->limit;
     if (!aff_buf_printf(out, "/v1/%s?", x->space->name) || !add_bound(out, PREFIX, l->prefix) ||
-        !add_bound(out, START, l->start) || !add_bound(out, END, l->end) ||
+        !add_bound(out, START, l->start) || !add_bound(out, END, l->end) || !add_terms(out, l) ||
         (l->reverse && !aff_buf_printf(out, "order=desc&")) || (l->keys_only && !aff_buf_printf(out, "keys=only&")) ||
         (l->given & 1U << LIMIT && !aff_buf_printf(out, "limit=%llu&", limit)))
         return false;
@@ -221,6 +244,7 @@ static void start_scan(struct aff_exchange *x)
         .range = { { l->start.len ? l->start.data : NULL, l->start.len },
                    { l->end.len ? l->end.data : NULL, l->end.len } },
         .after = { l->last_len ? l->last : NULL, l->last_len },
+        .index = l->by_index ? &l->terms : NULL,
         .reverse = l->reverse,
         .keys_only = l->keys_only,
         .local = x->consistency == AFF_CONSISTENCY_EVENTUAL,
@@ -256,8 +280,8 @@ void aff_listing_told(struct aff_listing *l, const struct aff_scan_entry *entry)
 {
     l->told++;
     l->bytes += entry->key.len + entry->item.value.len;
-    l->last_len = entry->key.len;
-    memcpy(l->last, entry->key.data, entry->key.len);
+    l->last_len = entry->place.len;
+    memcpy(l->last, entry->place.data, entry->place.len);
 }
 
 struct aff_listing *aff_listing_free(struct aff_listing *listing)
@@ -266,6 +290,7 @@ struct aff_listing *aff_listing_free(struct aff_listing *listing)
         return NULL;
     listing->scan = aff_scan_free(listing->scan);
     aff_buf_fini(&listing->out);
+    aff_buf_fini(&listing->term_room);
     free(listing);
     return NULL;
 }
@@ -358,6 +383,8 @@ static void check_scan(struct aff_exchange *x)
 {
     x->listing = aff_xcalloc(1, sizeof *x->listing);
     read_query(x);
+    if (!aff_refused(x))
+        aff_listing_read_index(x);
     choose_form(x);
     set_limit(x);
     aff_check_consistency(x);

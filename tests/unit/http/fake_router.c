@@ -397,6 +397,7 @@ int aff_scan_next(struct aff_scan *scan, struct aff_scan_entry *ret_entry, uint3
     if (!v)
         return 0;
     *ret_entry = (struct aff_scan_entry){ .key = aff_bytes_of(v->key, v->key_len),
+                                          .place = aff_bytes_of(v->key, v->key_len),
                                           .partition = 3,
                                           .identity8 = IDENTITY8 };
     ret_entry->item.version = v->version;

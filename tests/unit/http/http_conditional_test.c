@@ -215,6 +215,35 @@ static void reads_the_three_forms(void **state)
             fail_msg("<%s> was read as a date", wrong[i]);
 }
 
+static void reads_times_of_rfc_3339(void **state)
+{
+    (void)state;
+    const struct {
+        const char *text;
+        int64_t ms;
+    } right[] = {
+        { "1970-01-01T00:00:00Z", 0 },
+        { "1994-11-06T08:49:37Z", INT64_C(784111777000) },
+        { "1994-11-06t10:49:37.5+02:00", INT64_C(784111777500) },
+        { "1994-11-06T03:19:37.123456-05:30", INT64_C(784111777123) },
+        { "1969-12-31T23:59:59.999z", -1 },
+        { "2024-02-29T00:00:00Z", INT64_C(1709164800000) },
+        { "0001-01-01T00:00:00Z", INT64_C(-62135596800000) },
+    };
+    static const char *const wrong[] = { "", "2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z",
+                                         "2026-01-01T24:00:00Z", "2026-01-01T00:00:00", "2026-01-01T00:00:00.Z",
+                                         "2026-01-01T00:00:00+0200", "2026-01-01T00:00:00+24:00", "2026-01-01",
+                                         "2026-01-01 00:00:00Z", "2026-01-01T00:00:00Z ", "0000-01-01T00:00:00Z" };
+    int64_t ms;
+    for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
+        if (!aff_date_parse_rfc3339(aff_str(right[i].text), &ms) || ms != right[i].ms)
+            fail_msg("<%s> was not read as %lld", right[i].text, (long long)right[i].ms);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        if (aff_date_parse_rfc3339(aff_str(wrong[i]), &ms))
+            fail_msg("<%s> was read as a time", wrong[i]);
+}
+
 /* ---- reads ---- */
 
 static void decides_reads_in_the_order_of_the_rfc(void **state)
@@ -277,6 +306,7 @@ int main(void)
         cmocka_unit_test(prints_dates_as_the_c_library_does),
         cmocka_unit_test(dates_outside_the_format_are_held_at_its_ends),
         cmocka_unit_test(reads_the_three_forms),
+        cmocka_unit_test(reads_times_of_rfc_3339),
         cmocka_unit_test(decides_reads_in_the_order_of_the_rfc),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
