@@ -347,6 +347,25 @@ static void describe_write(json_t *operation, const struct scope *scope)
     add_problem_answer(json_object_get(operation, "responses"), scope, 428);
 }
 
+/* What a scan takes besides where there are indexes. */
+static void describe_indexes(json_t *operation, const struct scope *scope)
+{
+    const struct aff_finder *finder = scope->served->finder;
+    json_t *parameters = json_object_get(operation, "parameters"), *names = sure(json_array()), *name;
+    size_t at;
+    for (unsigned i = 0; finder && i < finder->base.count; i++)
+        add(names, json_string(finder->items[i].name));
+    if (json_array_size(names) == 0) {
+        json_decref(names);
+        return;
+    }
+    add(parameters, json_pack("{s:s, s:s, s:s, s:{s:s, s:o}}", "name", "index", "in", "query", "description",
+                              "In the order of this index; with value, or from and to.", "schema", "type", "string",
+                              "enum", names));
+    json_array_foreach(json_object_get(scope->templates, "index parameters"), at, name)
+        add(parameters, reference("parameters", json_string_value(name)));
+}
+
 /* The path that the template describes, with the verbs that clients may use; NULL: none. */
 static json_t *rest_path(const struct scope *scope, const char *template, unsigned segments,
                          const struct rest_verb *verbs)
@@ -361,6 +380,8 @@ static json_t *rest_path(const struct scope *scope, const char *template, unsign
         (void)snprintf(id, sizeof id, "%s.%s.%s", scope->served->settings->name, template, verbs->method);
         if (verbs->flags != AFF_REST_GET && strcmp(template, "value") == 0)
             describe_write(operation, scope);
+        if (verbs->flags == AFF_REST_GET && strcmp(template, "keyspace") == 0)
+            describe_indexes(operation, scope);
         put(path, verbs->method, tagged(scope, operation, id));
     }
     if (json_object_size(path) == 0) {
