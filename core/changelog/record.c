@@ -15,6 +15,7 @@ enum field_type {
     FIELD_KEPT = 2,
     FIELD_EXPIRES = 3,
     FIELD_EVENT = 4,
+    FIELD_ROUTE = 5,
 };
 
 enum { IDEM_FIXED = 36, KEPT_LEN = 16, TIME_LEN = 8 };
@@ -37,6 +38,7 @@ void aff_record_init(struct aff_record *rec)
     rec->event_ms = AFF_NO_TIME;
     rec->kept_offset = -1;
     rec->kept_time_ms = 0;
+    rec->route = aff_str("");
     rec->idem_count = 0;
 }
 
@@ -75,6 +77,11 @@ static bool put_time(struct aff_buf *buf, enum field_type type, int64_t time_ms)
     return time_ms == AFF_NO_TIME || (put_field(buf, type, TIME_LEN) && aff_buf_u64(buf, (uint64_t)time_ms));
 }
 
+static bool put_route(struct aff_buf *buf, aff_bytes route)
+{
+    return route.len == 0 || (put_field(buf, FIELD_ROUTE, route.len) && put_bytes(buf, route));
+}
+
 static bool put_stamp(struct aff_buf *buf, const struct aff_record *rec)
 {
     return aff_buf_u8(buf, RECORD_VERSION) && aff_buf_u8(buf, (uint8_t)rec->kind) &&
@@ -88,10 +95,12 @@ bool aff_record_encode(const struct aff_record *rec, struct aff_buf *buf)
     assert(rec->stamp.epoch != 0 && rec->stamp.epoch <= AFF_EPOCH_MAX);
     assert((rec->kind == AFF_KIND_CLAIM) == (rec->stamp.seq == 0));
     assert(rec->idem_count <= AFF_RECORD_IDEMS_MAX);
+    assert(rec->route.len == 0 || (rec->kind == AFF_KIND_CLAIM && rec->route.len < AFF_KEY_ROUTE_TEXT_MAX));
 
     aff_buf_clear(buf);
     if (!put_stamp(buf, rec) || (rec->kind == AFF_KIND_REPAIR && !put_kept(buf, rec)) ||
-        !put_time(buf, FIELD_EXPIRES, rec->expires_ms) || !put_time(buf, FIELD_EVENT, rec->event_ms))
+        !put_time(buf, FIELD_EXPIRES, rec->expires_ms) || !put_time(buf, FIELD_EVENT, rec->event_ms) ||
+        !put_route(buf, rec->route))
         return false;
     for (uint32_t i = 0; i < rec->idem_count; i++)
         if (!put_idem(buf, &rec->idems[i]))
@@ -139,10 +148,16 @@ static bool take_time(int64_t *ret_time_ms, struct aff_cursor *c)
     return !c->failed && aff_cursor_left(c) == 0;
 }
 
+static bool take_route(struct aff_record *rec, struct aff_cursor *c)
+{
+    rec->route = aff_cursor_take(c, aff_cursor_left(c));
+    return rec->kind == AFF_KIND_CLAIM && rec->route.len > 0 && rec->route.len < AFF_KEY_ROUTE_TEXT_MAX;
+}
+
 /* One field. `seen` has a bit for each type that may stand once only. */
 static bool take_field(struct aff_record *rec, uint16_t type, struct aff_cursor *c, unsigned *seen)
 {
-    if (type >= FIELD_KEPT && type <= FIELD_EVENT) {
+    if (type >= FIELD_KEPT && type <= FIELD_ROUTE) {
         if (*seen & 1u << type)
             return false;
         *seen |= 1u << type;
@@ -156,6 +171,8 @@ static bool take_field(struct aff_record *rec, uint16_t type, struct aff_cursor 
         return take_time(&rec->expires_ms, c);
     case FIELD_EVENT:
         return take_time(&rec->event_ms, c);
+    case FIELD_ROUTE:
+        return take_route(rec, c);
     default:
         return true;
     }

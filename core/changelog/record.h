@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/digest.h"
+#include "base/key_route.h"
 #include "changelog/changelog.h"
 
 enum aff_kind {
@@ -85,6 +86,7 @@ struct aff_record {
     int64_t event_ms;   /* event time, AFF_NO_TIME: none */
     /* REPAIR: the version that the re-appended value keeps; kept_offset -1: the repair confirms a delete */
     int64_t kept_offset, kept_time_ms;
+    aff_bytes route; /* CLAIM: what decides on the partition of a key (base/key_route.h), as text; empty: the whole key */
     struct aff_idem idems[AFF_RECORD_IDEMS_MAX];
     uint32_t idem_count;
 };

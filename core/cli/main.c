@@ -27,9 +27,10 @@ static const struct aff_cli_command commands[] = {
       "\n"
       "Errors go to the standard error as file:line:column: text; the status is 1 when there are any.\n",
       aff_cli_check },
-    { "partition", "partition KEY --partitions N [--hex] | partition --stdin --partitions N [--hex]",
+    { "partition", "partition KEY|--stdin --partitions N [--route R] [--hex]",
       "print the partition and hash of a key",
       "  --partitions N      number of partitions of the keyspace\n"
+      "  --route R           route of the keyspace, such as 'up-to \"/\"'; without it the whole key decides\n"
       "  --hex               keys are written as hexadecimal digits\n"
       "  --stdin             keys are the lines of the standard input, one line of output each\n"
       "\n"

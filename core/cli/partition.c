@@ -2,6 +2,7 @@
  * partition.c - `affinity partition`: where a key belongs, for whoever writes to or reads from the topics by hand.
  * One thread.
  */
+#include "base/key_route.h"
 #include "cli/cli.h"
 #include "router/partitioner.h"
 #include "store/store.h"
@@ -16,6 +17,7 @@ struct request {
     const char *command;
     uint32_t partitions;
     bool hex, from_stdin;
+    struct aff_key_route route;
 };
 
 static int nibble(char c)
@@ -57,6 +59,7 @@ static const char *place(const struct request *request, aff_bytes text)
         return "a key has 1 to 511 bytes";
     if (*(const unsigned char *)key.data == 0)
         return "a key does not begin with a zero byte";
+    key = aff_key_route_of(&request->route, key);
     printf("partition=%" PRIu32 " hash=0x%08" PRIx32 "\n", aff_partition_of(key, request->partitions),
            aff_murmur2(key.data, key.len));
     return NULL;
@@ -103,7 +106,9 @@ static bool read_count(const char *text, uint32_t *ret_count)
 
 static int read_options(int argc, char **argv, struct request *request)
 {
+    aff_error err;
     static const struct option longs[] = { { "partitions", required_argument, NULL, 'n' },
+                                           { "route", required_argument, NULL, 'r' },
                                            { "hex", no_argument, NULL, 'x' },
                                            { "stdin", no_argument, NULL, 'i' },
                                            { 0 } };
@@ -112,9 +117,11 @@ static int read_options(int argc, char **argv, struct request *request)
             request->hex = true;
         else if (option == 'i')
             request->from_stdin = true;
-        else if (option != 'n')
+        else if (option == 'r' && aff_key_route_read(aff_str(optarg), &request->route, &err) != 0)
+            return aff_cli_usage(argv[0], "--route: %s", err.text);
+        else if (option != 'n' && option != 'r')
             return AFF_EXIT_USAGE;
-        else if (!read_count(optarg, &request->partitions))
+        else if (option == 'n' && !read_count(optarg, &request->partitions))
             return aff_cli_usage(argv[0], "--partitions %s: expected a number from 1 to %d", optarg, MOST_PARTITIONS);
     }
     if (request->partitions == 0)

@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/key_route.h"
 
 #include <affinity/bytes.h>
 #include <affinity/error.h>
@@ -70,6 +71,7 @@ struct aff_config_limits {
 struct aff_config_keyspace {
     char *name;
     unsigned partitions, replicas;
+    struct aff_key_route route;
     int64_t ttl_ms; /* 0: values do not expire by themselves */
     bool require_match;
     int64_t compaction_lag_ms, tombstone_retention_ms;

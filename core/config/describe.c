@@ -40,6 +40,8 @@ static const char introduction[] =
     "| number | a whole number |\n"
     "| boolean | `true` or `false` |\n"
     "| list | `[a, b]`, or one text with commas: `a, b` |\n"
+    "| route | `whole-key`; `up-to \"/\"`, the bytes of a key before its first `/`; `up-to \"/\" 2`, those before its second "
+    "one. 1 to 8 characters of ASCII stand between the quotes, and a number is 1 to 9 |\n"
     "| text | UTF-8, also of several lines; numbers and booleans are kept as they are written |\n"
     "| others | one of the words listed |\n";
 
@@ -68,6 +70,8 @@ static const char *type_name(enum aff_setting_type type)
         return "list of origins";
     case AFF_TYPE_TOKENS:
         return "list of names";
+    case AFF_TYPE_ROUTE:
+        return "route";
     case AFF_TYPE_PROPERTIES:
         return "text";
     }

@@ -23,6 +23,7 @@
 #define MEMBER_SIZE(path) path
 #define MEMBER_ORIGINS(path) path
 #define MEMBER_TOKENS(path) path
+#define MEMBER_ROUTE(path) path
 #define MEMBER_PROPERTIES(path) path
 
 #define C_TYPE_WORD char *
@@ -35,6 +36,7 @@
 #define C_TYPE_SIZE uint64_t
 #define C_TYPE_ORIGINS struct aff_config_list
 #define C_TYPE_TOKENS struct aff_config_list
+#define C_TYPE_ROUTE struct aff_key_route
 #define C_TYPE_PROPERTIES struct aff_config_properties
 
 #define AFF_GROUP(...)

@@ -18,6 +18,7 @@ enum aff_setting_type {
     AFF_TYPE_SIZE,      /* uint64_t, bytes */
     AFF_TYPE_ORIGINS,   /* struct aff_config_list: "https://a.example", "*" */
     AFF_TYPE_TOKENS,    /* the same: names of header fields, methods */
+    AFF_TYPE_ROUTE,     /* struct aff_key_route */
     AFF_TYPE_PROPERTIES /* struct aff_config_properties: a map of names that this table does not know */
 };
 

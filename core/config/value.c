@@ -291,6 +291,27 @@ static void print_number(const struct aff_setting *setting, const void *member, 
     fputs(aff_number_text(setting->type, aff_number_of(setting, member)).text, to);
 }
 
+/* ---- routes ---- */
+
+static int read_route(const struct aff_setting *setting, aff_bytes text, void *member, aff_error *err)
+{
+    (void)setting;
+    struct aff_key_route route;
+    int status = aff_key_route_read(text, &route, err);
+    if (status == 0)
+        memcpy(member, &route, sizeof route);
+    return status;
+}
+
+static void print_route(const struct aff_setting *setting, const void *member, FILE *to)
+{
+    (void)setting;
+    struct aff_key_route route;
+    char text[AFF_KEY_ROUTE_TEXT_MAX];
+    memcpy(&route, member, sizeof route);
+    aff_text_print(aff_key_route_print(&route, text), to);
+}
+
 /* ---- properties: read one by one (properties.c), printed as lines of their own ---- */
 
 static int read_properties(const struct aff_setting *setting, aff_bytes text, void *member, aff_error *err)
@@ -346,6 +367,7 @@ static const struct type types[] = {
     [AFF_TYPE_SIZE] = { read_number, print_number, NULL },
     [AFF_TYPE_ORIGINS] = { aff_list_read, aff_list_print, aff_list_free },
     [AFF_TYPE_TOKENS] = { aff_list_read, aff_list_print, aff_list_free },
+    [AFF_TYPE_ROUTE] = { read_route, print_route, NULL },
     [AFF_TYPE_PROPERTIES] = { read_properties, print_properties, free_properties },
 };
 

@@ -124,6 +124,8 @@ static int make_partition(struct aff_node *node, struct aff_node_space *space, u
                   .heartbeat_ms = aff_node_owns_log(node) ? 0 : HEARTBEAT_MS,
                   .stall_ms = node->config->limits.stall_timeout_ms,
                   .partitions = k->partitions,
+                  .route = &k->route,
+                  .place = aff_partition_of,
                   .ttl_ms = k->ttl_ms,
                   .compaction_lag_ms = k->compaction_lag_ms,
                   .tombstone_retention_ms = k->tombstone_retention_ms },
@@ -171,6 +173,7 @@ static void make_router(struct aff_node *node)
             .ttl_ms = served->settings->ttl_ms,
             .commands = served->commands,
             .indexes = served->finder,
+            .route = served->settings->route,
         };
         aff_router_add(node->router, &settings, node->spaces[i].parts);
     }

@@ -208,6 +208,23 @@ static int check_rest(const aff_keyspace *keyspace, aff_error *err)
                          keyspace->name, keyspace->rest);
 }
 
+/* The application knows what its keys look like; a file that says otherwise would break it. */
+static int take_route(const aff_keyspace *keyspace, struct aff_config_keyspace *settings, aff_error *err)
+{
+    struct aff_key_route route;
+    char text[AFF_KEY_ROUTE_TEXT_MAX];
+    aff_error wrong = { 0 };
+    if (!keyspace->route)
+        return 0;
+    if (aff_key_route_read(aff_str(keyspace->route), &route, &wrong) != 0)
+        return aff_fail_with(err, AFF_EINVAL, "keyspace %s: %.400s", keyspace->name, wrong.text);
+    if (settings->route.nth > 0 && memcmp(&settings->route, &route, sizeof route) != 0)
+        return aff_fail_with(err, AFF_EINVAL, "keyspace %s: the application says route: %s, the configuration says route: %s",
+                             keyspace->name, keyspace->route, aff_key_route_print(&settings->route, text));
+    settings->route = route;
+    return 0;
+}
+
 /* Is the keyspace at `index` one that stands before it in the list, too? All before it were copied without an error. */
 static bool is_named_before(const aff_keyspace *const *keyspaces, size_t index, const char *name)
 {
@@ -234,6 +251,9 @@ static int add_to_config(struct aff_config *config, const aff_keyspace *const *k
                                  i, k.name);
         if (is_named_before(keyspaces, i, k.name))
             return aff_fail_with(err, AFF_EINVAL, "keyspace %s: the application names it twice", k.name);
+        code = take_route(&k, aff_config_keyspace(config, k.name), err);
+        if (code)
+            return code;
     }
     return 0;
 }

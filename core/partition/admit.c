@@ -107,6 +107,7 @@ void aff_core_flight_record(const struct aff_flight *f, struct aff_record *rec)
     rec->event_ms = f->event_ms;
     rec->kept_offset = f->kept_offset;
     rec->kept_time_ms = f->kept_time_ms;
+    rec->route = f->route;
     rec->idem_count = 0;
     aff_list_each (node, &f->carried) {
         const struct aff_op *op = aff_container_of(node, struct aff_op, link);

@@ -3,6 +3,7 @@
  */
 #include "partition/state.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 enum { EPOCH_KEY_LEN = 16, EPOCH_VALUE_LEN = 17, TIME_KEY_LEN = 24 };
@@ -129,10 +130,26 @@ enum aff_outcome aff_core_fate(struct aff_core *core, struct aff_stamp stamp)
     return v[8] ? AFF_OUTCOME_NOT_APPLIED : AFF_OUTCOME_UNKNOWN;
 }
 
+/* Whoever claims says by which route it places keys: with another one no key would be where the others look for it. */
+static bool is_of_our_route(struct aff_core *core, const struct aff_record *rec)
+{
+    aff_bytes ours = core->route, theirs = rec->route;
+
+    if (aff_bytes_equal(ours, theirs))
+        return true;
+    aff_core_fail(core, "the log was written with route: %.*s and this node has route: %.*s; the route is fixed for the life of "
+                        "a keyspace (claim at offset %" PRId64 ")",
+                  theirs.len ? (int)theirs.len : 9, theirs.len ? (const char *)theirs.data : "whole-key",
+                  ours.len ? (int)ours.len : 9, ours.len ? (const char *)ours.data : "whole-key", rec->offset);
+    return false;
+}
+
 static bool apply_claim(struct aff_core *core, const struct aff_record *rec)
 {
     struct aff_claim claim;
 
+    if (!is_of_our_route(core, rec))
+        return false;
     core->claim_offset = rec->offset;
     if (!aff_claim_decode(rec->value, &claim))
         return true; /* it counts as a claim by its header; it just tells nothing about the past */
@@ -290,6 +307,24 @@ bool aff_core_replay(struct aff_core *core, struct aff_op *op)
 
 /* ---- valid records ---- */
 
+/* A value in a partition where nobody looks for its key would be told by scans alone, and may be older than the one in its place. */
+static bool is_in_its_place(struct aff_core *core, const struct aff_record *rec)
+{
+    static const struct aff_key_route whole_key;
+    const struct aff_key_route *route = core->opts.route ? core->opts.route : &whole_key;
+    uint32_t place;
+
+    if (!core->opts.place || !rec->value.data)
+        return true;
+    place = core->opts.place(aff_key_route_of(route, rec->key), core->opts.partitions);
+    if (place == core->opts.index)
+        return true;
+    aff_core_fail(core, "the record at offset %" PRId64 " has a key of partition %" PRIu32
+                        ": it was written with another route or partition count",
+                  rec->offset, place);
+    return false;
+}
+
 static bool apply_value(struct aff_core *core, const struct aff_record *rec)
 {
     struct aff_world_store *s = core->w.store;
@@ -303,6 +338,8 @@ static bool apply_value(struct aff_core *core, const struct aff_record *rec)
 
     if (rec->key.len == 0 || rec->key.len > AFF_KEY_MAX)
         return true;
+    if (!is_in_its_place(core, rec))
+        return false;
     if (rec->value.data && rec->expires_ms != AFF_NO_TIME)
         aff_core_plan_expiry(core, rec->expires_ms);
     return aff_core_store_ok(core, rec->value.data ? s->put(s, rec->key, &item) : s->del(s, rec->key));

@@ -257,7 +257,7 @@ static int tally_slice(struct aff_audit *a)
 /* 1, or 0 when the checkpoint cannot be read. */
 static int learn_applied(struct aff_audit *a)
 {
-    unsigned char checkpoint[AFF_CHECKPOINT_LEN];
+    unsigned char checkpoint[AFF_CHECKPOINT_MAX];
     size_t len = 0;
     int64_t before = a->applied;
     int found = aff_store_meta_committed(a->store, AFF_CHECKPOINT, checkpoint, sizeof checkpoint, &len);

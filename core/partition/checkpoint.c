@@ -86,7 +86,7 @@ enum { CHECKPOINT_VERSION = 1, APPLIED_AT = 27 };
 
 int aff_core_checkpoint_save(struct aff_core *core)
 {
-    unsigned char b[AFF_CHECKPOINT_LEN], *p = b;
+    unsigned char b[AFF_CHECKPOINT_MAX], *p = b;
 
     *p++ = CHECKPOINT_VERSION;
     *p++ = core->has_identity;
@@ -101,15 +101,35 @@ int aff_core_checkpoint_save(struct aff_core *core)
     aff_put_u64(p, (uint64_t)core->claim_offset), p += 8;
     aff_put_u64(p, (uint64_t)core->caught_up_ms), p += 8;
     aff_put_u64(p, core->opts.index), p += 8;
-    assert(p == b + sizeof b);
-    return core->w.store->meta_put(core->w.store, AFF_CHECKPOINT, aff_bytes_of(b, sizeof b));
+    assert(p == b + AFF_CHECKPOINT_LEN);
+    memcpy(p, core->route.data, core->route.len);
+    return core->w.store->meta_put(core->w.store, AFF_CHECKPOINT, aff_bytes_of(b, AFF_CHECKPOINT_LEN + core->route.len));
+}
+
+static bool is_of_this_release(aff_bytes checkpoint)
+{
+    return checkpoint.len >= AFF_CHECKPOINT_LEN && checkpoint.len < AFF_CHECKPOINT_MAX &&
+           ((const unsigned char *)checkpoint.data)[0] == CHECKPOINT_VERSION;
+}
+
+aff_bytes aff_route_told(const struct aff_key_route *route, char room[AFF_KEY_ROUTE_TEXT_MAX])
+{
+    return aff_str(route && route->nth > 0 ? aff_key_route_print(route, room) : "");
+}
+
+bool aff_checkpoint_route(aff_bytes checkpoint, aff_bytes *ret_text)
+{
+    if (!is_of_this_release(checkpoint))
+        return false;
+    *ret_text = aff_bytes_of((const char *)checkpoint.data + AFF_CHECKPOINT_LEN, checkpoint.len - AFF_CHECKPOINT_LEN);
+    return true;
 }
 
 bool aff_checkpoint_applied(aff_bytes checkpoint, int64_t *ret_offset)
 {
     const unsigned char *b = checkpoint.data;
 
-    if (checkpoint.len != AFF_CHECKPOINT_LEN || b[0] != CHECKPOINT_VERSION)
+    if (!is_of_this_release(checkpoint))
         return false;
     *ret_offset = (int64_t)aff_get_u64(b + APPLIED_AT);
     return true;
@@ -135,23 +155,25 @@ static int load_dirty(struct aff_core *core)
     return 0;
 }
 
+/* AFF_ECORRUPT: of another partition, partition count or route. AFF_EINVAL: of another release. */
 int aff_core_checkpoint_load(struct aff_core *core)
 {
-    aff_bytes value;
+    aff_bytes value, route, identity;
     struct aff_cursor c;
-    uint8_t version, has_identity, hole;
-    aff_bytes identity;
+    uint8_t has_identity, hole;
     int code = core->w.store->meta_get(core->w.store, AFF_CHECKPOINT, &value);
 
     if (code != 1)
         return code;
+    if (!aff_checkpoint_route(value, &route))
+        return AFF_EINVAL;
+    if (!aff_bytes_equal(route, core->route))
+        return AFF_ECORRUPT;
     c = aff_cursor_of(value);
-    version = aff_cursor_u8(&c);
+    (void)aff_cursor_u8(&c); /* version */
     has_identity = aff_cursor_u8(&c);
     hole = aff_cursor_u8(&c);
     identity = aff_cursor_take(&c, AFF_IDENTITY_LEN);
-    if (value.len != AFF_CHECKPOINT_LEN || version != CHECKPOINT_VERSION)
-        return AFF_EINVAL;
     if (aff_cursor_u64(&c) != core->opts.partitions)
         return AFF_ECORRUPT;
     core->frontier = (int64_t)aff_cursor_u64(&c);

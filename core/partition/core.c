@@ -2,6 +2,7 @@
  * core.c - the core's life: made, started, its roles, the end of a pass. See core.h; the neighbours are listed in
  * state.h.
  */
+#include "partition/checkpoint.h"
 #include "partition/state.h"
 
 #include <stdarg.h>
@@ -14,6 +15,7 @@ int aff_core_new(const struct aff_core_opts *opts, const struct aff_world *world
     struct aff_core *core = aff_xcalloc(1, sizeof *core);
 
     core->opts = *opts;
+    core->route = aff_route_told(opts->route, core->route_text);
     core->w = *world;
     core->opts.window = opts->window ? opts->window : DEFAULT_WINDOW;
     core->opts.queue = opts->queue ? opts->queue : DEFAULT_QUEUE;

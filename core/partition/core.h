@@ -17,6 +17,9 @@ struct aff_core_opts {
     const char *keyspace;   /* for log lines and errors */
     uint32_t index;         /* of the partition */
     uint32_t partitions;    /* count of the keyspace, part of the checkpoint (I8) */
+    const struct aff_key_route *route; /* fixed for life as the count is, and checked with it; NULL: the whole key. Outlives the core */
+    /* The partition of the bytes of a key that the route names. NULL: records are not asked where they belong. */
+    uint32_t (*place)(aff_bytes routed, uint32_t partitions);
     uint64_t nonce;         /* of the incarnation; 0: taken from entropy */
     int64_t ttl_ms;         /* default lifetime of a value; 0: for ever */
     int64_t compaction_lag_ms;

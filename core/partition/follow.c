@@ -41,8 +41,8 @@ void aff_core_start(struct aff_core *core)
     code = aff_core_checkpoint_load(core);
     if (code == AFF_ECORRUPT) {
         aff_core_fail(core,
-                      "the store's checkpoint is of another partition, or of another partition count than %" PRIu32
-                      "; the count is fixed for the life of a keyspace",
+                      "the store's checkpoint is of another partition, of another partition count than %" PRIu32
+                      ", or of another route; count and route are fixed for the life of a keyspace",
                       core->opts.partitions);
         return;
     }

@@ -102,6 +102,7 @@ static int send_claim(struct aff_core *core)
     f->owned = aff_xmalloc(key_len + core->buf.len);
     memcpy(f->owned, key, key_len);
     memcpy((char *)f->owned + key_len, core->buf.data, core->buf.len);
+    f->route = core->route;
     f->key = aff_bytes_of(f->owned, key_len);
     f->value = aff_bytes_of((char *)f->owned + key_len, core->buf.len);
     code = aff_core_flight_send(core, f);

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/fault.h"
+#include "partition/checkpoint.h"
 
 #include <assert.h>
 
@@ -488,6 +489,24 @@ static void wire(struct aff_partition *p)
     aff_buf_init(&p->header);
 }
 
+/* The store must have been filled by the route that this start has: its partition would be another one for most keys. */
+static int check_route(struct aff_partition *p, aff_error *err)
+{
+    unsigned char checkpoint[AFF_CHECKPOINT_MAX];
+    char room[AFF_KEY_ROUTE_TEXT_MAX];
+    aff_bytes ours = aff_route_told(p->core_opts.route, room), stored;
+    size_t len = 0;
+    int found = aff_store_meta_committed(p->store, AFF_CHECKPOINT, checkpoint, sizeof checkpoint, &len);
+
+    if (found != 1 || !aff_checkpoint_route(aff_bytes_of(checkpoint, len), &stored) || aff_bytes_equal(stored, ours))
+        return 0; /* what else may be wrong with it is found when the partition starts */
+    return aff_fail_with(err, AFF_ECONFIG,
+                         "its data was written with route: %.*s and the configuration says route: %.*s; the route is fixed for "
+                         "the life of a keyspace",
+                         stored.len ? (int)stored.len : 9, stored.len ? (const char *)stored.data : "whole-key",
+                         ours.len ? (int)ours.len : 9, ours.len ? (const char *)ours.data : "whole-key");
+}
+
 int aff_partition_new(const struct aff_partition_opts *opts, struct aff_partition **ret_part, aff_error *err)
 {
     struct aff_partition *p = aff_xcalloc(1, sizeof *p);
@@ -509,6 +528,8 @@ int aff_partition_new(const struct aff_partition_opts *opts, struct aff_partitio
     struct aff_store_opts store = opts->store;
     store.indexes = &p->finder.base;
     code = aff_store_open(&store, &p->store, &fresh, err);
+    if (code == 0)
+        code = check_route(p, err);
     if (code != 0) {
         aff_partition_free(p);
         return code;

@@ -38,6 +38,7 @@ struct aff_flight {
     enum aff_kind kind;
     struct aff_stamp stamp;
     struct aff_slot *slot; /* NULL: a control record */
+    aff_bytes route; /* a CLAIM's; the core's */
     aff_bytes key, value, content_type, traceparent; /* live in the slot, in carried operations or in `owned` */
     int64_t expires_ms, event_ms, kept_offset, kept_time_ms;
     struct aff_list carried; /* operations that ride on it, in order */
@@ -57,6 +58,8 @@ struct aff_core {
     struct aff_world w;
     enum aff_role role;
     char failure[256];
+    char route_text[AFF_KEY_ROUTE_TEXT_MAX];
+    aff_bytes route; /* as claims and checkpoints tell it: empty for the whole key */
 
     /* the log as read so far */
     struct aff_stamp cur;   /* of the last valid record */

@@ -122,7 +122,7 @@ void aff_port_call(struct aff_port *port, const struct aff_space *space, struct 
 
     assert(aff_loop_here(port->loop));
     if (call->op.key.data)
-        call->partition = aff_partition_of(call->op.key, space->partitions);
+        call->partition = aff_space_partition(space, call->op.key);
     assert(call->partition < space->partitions);
     call->port = port;
     call->part = part_of(space, call->partition);

@@ -36,8 +36,8 @@ uint32_t aff_murmur2(const void *data, size_t len)
     return h ^ h >> 15;
 }
 
-uint32_t aff_partition_of(aff_bytes key, uint32_t n)
+uint32_t aff_partition_of(aff_bytes routed, uint32_t n)
 {
     assert(n > 0);
-    return (aff_murmur2(key.data, key.len) & 0x7fffffff) % n;
+    return (aff_murmur2(routed.data, routed.len) & 0x7fffffff) % n;
 }

@@ -68,6 +68,11 @@ const aff_command *aff_space_command(const struct aff_space *space, aff_bytes na
     return NULL;
 }
 
+uint32_t aff_space_partition(const struct aff_space *space, aff_bytes key)
+{
+    return aff_partition_of(aff_key_route_of(&space->route, key), space->partitions);
+}
+
 /* ---- ports ---- */
 
 int aff_port_new(struct aff_router *router, struct aff_loop *loop, struct aff_port **ret_port, aff_error *err)
@@ -107,7 +112,7 @@ struct aff_port *aff_port_free(struct aff_port *port)
 
 static int read_snapshot(struct aff_port *port, const struct space *s, aff_bytes key, struct aff_found *ret_found)
 {
-    uint32_t index = aff_partition_of(key, s->base.partitions);
+    uint32_t index = aff_space_partition(&s->base, key);
     int found;
 
     assert(aff_loop_here(port->loop) && !port->open);

@@ -10,6 +10,7 @@
 #ifndef AFF_ROUTER_ROUTER_H
 #define AFF_ROUTER_ROUTER_H
 
+#include "base/key_route.h"
 #include "base/loop.h"
 #include "partition/finder.h"
 #include "partition/op.h"
@@ -33,11 +34,14 @@ struct aff_space {
     const struct aff_finder *indexes; /* as its partitions have them; NULL: none */
     struct aff_router *router;
     void *parts; /* the router's own */
+    struct aff_key_route route; /* what decides on the partition of a key */
 };
 
 const struct aff_space *aff_router_space(const struct aff_router *router, aff_bytes name); /* NULL: no such keyspace */
 const struct aff_space *aff_router_space_at(const struct aff_router *router, size_t index); /* NULL: past the last */
 const aff_command *aff_space_command(const struct aff_space *space, aff_bytes name);       /* NULL: no such command */
+/* The partition that a key belongs to. */
+uint32_t aff_space_partition(const struct aff_space *space, aff_bytes key);
 
 /* ---- reads on the caller's loop ---- */
 

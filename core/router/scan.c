@@ -25,7 +25,8 @@ enum {
     CHUNK_MAX = 64 * 1024,
     READS_A_CALL = 256, /* then other work of the loop has its turn */
     PROOFS_AT_ONCE = 64,
-    BOUND_MAX = AFF_KEY_MAX + 1, /* keys compare with these bytes of a longer bound as with all of it */
+    /* Keys compare with these bytes of a longer bound as with all of it, and so do places of an index: a term, a key, two bytes. */
+    BOUND_MAX = 2 * AFF_KEY_MAX + 3,
 };
 
 #define PROOF_HOLDS_NS AFF_NS_PER_S
@@ -113,15 +114,24 @@ static aff_bytes bound_view(const struct bound *b)
     return aff_bytes_of(b->there ? b->bytes : NULL, b->len);
 }
 
-static uint16_t shared_beginning(aff_bytes a, aff_bytes b)
+/* How many bytes of `start` all keys of the range begin with. */
+static size_t shared_beginning(struct aff_range range)
 {
-    size_t n = 0;
+    const unsigned char *start = range.start.data, *end = range.end.data;
+    size_t n = 0, most = range.start.len < AFF_KEY_MAX ? range.start.len : AFF_KEY_MAX;
 
-    if (!a.data || !b.data)
+    if (!start)
         return 0;
-    while (n < a.len && n < b.len && n < AFF_KEY_MAX && ((const unsigned char *)a.data)[n] == ((const unsigned char *)b.data)[n])
+    while (end && n < most && n < range.end.len && start[n] == end[n])
         n++;
-    return (uint16_t)n;
+    if (end) {
+        if (n == most || n + 1 != range.end.len || end[n] != start[n] + 1)
+            return n;
+        n++; /* the end is what follows all that begins so: from here on it is no bound */
+    }
+    while (n < most && start[n] == 0xff)
+        n++;
+    return n;
 }
 
 /* Where the scan begins and ends, in its own direction. */
@@ -136,7 +146,7 @@ static void set_bounds(struct aff_scan *scan, const struct aff_scan_opts *opts)
     }
     bound_set(&scan->from, from);
     bound_set(&scan->until, opts->reverse ? opts->range.start : opts->range.end);
-    scan->shared = shared_beginning(opts->range.start, opts->range.end);
+    scan->shared = (uint16_t)shared_beginning(opts->range);
 }
 
 /* Terms come with a request, which bounds them. */
@@ -585,9 +595,21 @@ int aff_scan_next(struct aff_scan *scan, struct aff_scan_entry *ret_entry, uint3
 
 /* ---- life ---- */
 
+/* Have all keys of the range the same route? */
+static bool is_one_route(const struct aff_scan_opts *opts, uint32_t *ret_partition)
+{
+    aff_bytes beginning = aff_bytes_of(opts->range.start.data, shared_beginning(opts->range));
+
+    if (!aff_key_route_settles(&opts->space->route, beginning))
+        return false;
+    *ret_partition = aff_space_partition(opts->space, beginning);
+    return true;
+}
+
 struct aff_scan *aff_scan_new(const struct aff_scan_opts *opts)
 {
-    size_t count = opts->space->partitions;
+    uint32_t first = 0;
+    size_t count = is_one_route(opts, &first) ? 1 : opts->space->partitions;
     struct aff_scan *scan = aff_xcalloc(1, sizeof *scan + count * sizeof *scan->parts);
 
     scan->opts = *opts;
@@ -602,7 +624,7 @@ struct aff_scan *aff_scan_new(const struct aff_scan_opts *opts)
     if (opts->index)
         set_index(scan, opts->index);
     for (size_t i = 0; i < count; i++) {
-        scan->parts[i].index = (uint32_t)i;
+        scan->parts[i].index = first + (uint32_t)i;
         scan->dry[i] = &scan->parts[i];
     }
     return scan;

@@ -51,6 +51,7 @@ struct aff_scan_entry {
     uint32_t partition, identity8;
 };
 
+/* When all keys of the range have the same route, such as those with the prefix "7/" of route: up-to "/", one partition is asked. */
 struct aff_scan *aff_scan_new(const struct aff_scan_opts *opts);
 /*
  * 1: an entry, its views live until the next call; 0: there are no more; AFF_EAGAIN: `ready` will come; AFF_ENOMASTER and others:

@@ -29,6 +29,7 @@ static void expect_same(const struct aff_record *a, const struct aff_record *b)
            a->stamp.seq == b->stamp.seq);
     expect(a->expires_ms == b->expires_ms && a->event_ms == b->event_ms);
     expect(a->kept_offset == b->kept_offset && a->kept_time_ms == b->kept_time_ms);
+    expect(aff_bytes_equal(a->route, b->route));
     expect(a->idem_count == b->idem_count && a->idem_count <= AFF_RECORD_IDEMS_MAX);
     for (uint32_t i = 0; i < a->idem_count; i++)
         expect_same_idem(&a->idems[i], &b->idems[i]);

@@ -34,6 +34,12 @@ typedef struct aff_keyspace {
     const char *doc;   /* one sentence */
     const char *value; /* schema of the values, which are JSON: a text of JSON Schema 2020-12. Nothing is checked by it */
     const aff_index *indexes;   /* ends with AFF_INDEX_END; NULL: none but those of the file. Must live as long as the node */
+    /*
+     * Which bytes of a key decide on its partition, as the setting `route` has it: "up-to \"/\"" lets keys share the partition of
+     * what stands before their first '/'. NULL: the file says, or the whole key decides. A file that says something else is
+     * refused.
+     */
+    const char *route;
 } aff_keyspace;
 
 #ifdef __cplusplus

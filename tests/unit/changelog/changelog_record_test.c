@@ -267,8 +267,8 @@ static void known_fields_have_their_length(void **state)
     } fields[] = {
         { 1, 36, false }, { 1, 35, true }, { 1, 0, true },  { 1, 36 + AFF_IDEM_REPLY_MAX + 1, true },
         { 3, 8, false },  { 3, 7, true },  { 3, 9, true },  { 4, 8, false },
-        { 4, 0, true },   { 5, 0, false }, { 5, 3, false }, { 65535, 100, false },
-        { 0, 1, false },  { 2, 16, true }, /* on DATA */
+        { 4, 0, true },   { 6, 0, false }, { 6, 3, false }, { 65535, 100, false },
+        { 0, 1, false },  { 2, 16, true }, { 5, 9, true }, /* on DATA */
     };
 
     (void)state;
@@ -279,6 +279,31 @@ static void known_fields_have_their_length(void **state)
             fail_msg("type %u, length %zu", fields[i].type, fields[i].len);
         aff_buf_fini(&buf);
     }
+}
+
+static void a_claim_tells_its_route(void **state)
+{
+    struct aff_record rec, got;
+    struct aff_buf buf;
+    struct aff_entry entry = { .key = aff_str("k"), .value = aff_str("v") };
+
+    (void)state;
+    aff_buf_init(&buf);
+    aff_record_init(&rec);
+    rec.kind = AFF_KIND_CLAIM;
+    rec.stamp = stamp_of(7, 2, 1, 0);
+    rec.route = aff_str("up-to \"/\" 2");
+    encode(&rec, &buf);
+    entry.aff = aff_buf_view(&buf);
+    aff_record_decode(&entry, &got);
+    assert_int_equal(got.kind, AFF_KIND_CLAIM);
+    assert_true(aff_bytes_equal(got.route, rec.route));
+    buf.len--; /* the length of the field says more */
+    entry.aff = aff_buf_view(&buf);
+    aff_record_decode(&entry, &got);
+    assert_int_equal(got.kind, AFF_KIND_FOREIGN);
+    assert_int_equal(got.route.len, 0);
+    aff_buf_fini(&buf);
 }
 
 static void single_fields_stand_once(void **state)
@@ -408,6 +433,10 @@ static void the_documented_bytes_are_ours(void **state)
     rec.stamp = stamp_of(7, 2, UINT64_C(0x0123456789abcdef), 0);
     encode(&rec, &buf);
     vector_assert("record-claim", aff_buf_view(&buf));
+    rec.route = aff_str("up-to \"/\"");
+    aff_buf_fini(&buf);
+    encode(&rec, &buf);
+    vector_assert("record-claim-route", aff_buf_view(&buf));
     assert_true(aff_claim_encode(identity, ends, 2, &buf));
     vector_assert("claim-value", aff_buf_view(&buf));
     aff_buf_clear(&buf);
@@ -428,6 +457,7 @@ int main(void)
         cmocka_unit_test(wrong_version_kind_and_epoch_are_foreign),
         cmocka_unit_test(contradictions_are_foreign),
         cmocka_unit_test(known_fields_have_their_length),
+        cmocka_unit_test(a_claim_tells_its_route),
         cmocka_unit_test(single_fields_stand_once),
         cmocka_unit_test(a_record_counts_by_its_stamp),
         cmocka_unit_test(a_claim_comes_back),

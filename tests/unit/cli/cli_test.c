@@ -99,7 +99,7 @@ static void check_prints_the_effective_settings(void **state)
     assert_string_equal(result.err, "");
     assert_non_null(strstr(result.out, "cluster: \"demo\"\n"));
     assert_non_null(strstr(result.out, "  name: \"n7\"\n"));
-    assert_non_null(strstr(result.out, "  accounts:\n    partitions: 2\n    replicas: 1\n    ttl: 90m\n"));
+    assert_non_null(strstr(result.out, "  accounts:\n    partitions: 2\n    route: \"whole-key\"\n    replicas: 1\n    ttl: 90m\n"));
     free(result.out);
     free(result.err);
 }
@@ -161,6 +161,7 @@ static void partition_prints_partition_and_hash(void **state)
     expect(RUN("partition", "foobar", "--partitions", "97"), 0, "partition=13 hash=0xd0e47bbe\n", "");
     expect(RUN("partition", "--hex", "666F6f626172", "--partitions=97"), 0, "partition=13 hash=0xd0e47bbe\n", "");
     expect(RUN("partition", "--partitions", "4", "test-value-for-partitioner"), 0, "partition=3 hash=0x312fc40b\n", "");
+    expect(RUN("partition", "foobar/tx/9", "--route", "up-to \"/\"", "--partitions", "97"), 0, "partition=13 hash=0xd0e47bbe\n", "");
     expect(RUN("partition", "--hex", "00", "--partitions", "4"), 2, "",
            "affinity partition: 00: a key does not begin with a zero byte\n");
     expect(RUN("partition", "--partitions", "4", "--", "--hex"), 0, "partition=3 hash=0x55f57def\n", "");
@@ -268,6 +269,9 @@ static void a_wrong_command_line_is_told_what_would_be_right(void **state)
                  "affinity partition: --partitions -4: expected a number from 1 to 4096\n");
     expect_usage(RUN("partition", "--hex", "abc", "--partitions", "4"),
                  "affinity partition: abc: expected pairs of hexadecimal digits, such as 00ff41\n");
+    expect_usage(RUN("partition", "a", "--route", "/", "--partitions", "4"),
+                 "affinity partition: --route: / is not a route: expected whole-key, or up-to \"/\", or up-to \"/\" 2, with 1 to 8 "
+                 "characters of ASCII between the quotes, and a number from 1 to 9\n");
     expect_usage(RUN("version", "now"), "affinity version: now is too much: nothing follows version\n");
     expect_usage(RUN("help", "a", "b"), "affinity help: expected one command at most\n");
 }

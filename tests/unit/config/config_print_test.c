@@ -90,6 +90,7 @@ static void every_setting_is_printed(void **state)
                               "keyspaces:\n"
                               "  a:\n"
                               "    partitions: 8\n"
+                              "    route: \"whole-key\"\n"
                               "    replicas: 1\n"
                               "    ttl: 90m\n"
                               "    require_match: false\n"

@@ -64,6 +64,37 @@ static void refused_command(aff_command command, const char *says)
     refused(&keyspace, says);
 }
 
+static void a_route_is_the_applications_or_the_files(void **state)
+{
+    (void)state;
+    AFF_CLEANUP(aff_config_freep) struct aff_config *config =
+        config_of("keyspaces: { notes: , files: { route: up-to \"/\" 2 }, both: { route: up-to \"/\" } }");
+    const aff_keyspace notes = KEYSPACE(.name = "notes", .route = "up-to \":\""), files = KEYSPACE(.name = "files");
+    const aff_keyspace both = KEYSPACE(.name = "both", .route = "up-to \"/\"");
+    const aff_keyspace *keyspaces[] = { &notes, &files, &both, NULL };
+    struct aff_served_list list;
+    char text[AFF_KEY_ROUTE_TEXT_MAX];
+    assert_int_equal(aff_served_merge(config, keyspaces, &list, NULL), 0);
+    assert_string_equal(aff_key_route_print(&list.items[0].settings->route, text), "up-to \":\"");
+    assert_string_equal(aff_key_route_print(&list.items[1].settings->route, text), "up-to \"/\" 2");
+    assert_string_equal(aff_key_route_print(&list.items[2].settings->route, text), "up-to \"/\"");
+    aff_served_fini(&list);
+}
+
+static void a_route_that_the_file_contradicts_is_refused(void **state)
+{
+    (void)state;
+    AFF_CLEANUP(aff_config_freep) struct aff_config *config = config_of("keyspaces: { notes: { route: up-to \"/\" } }");
+    const aff_keyspace notes = KEYSPACE(.name = "notes", .route = "up-to \":\"");
+    const aff_keyspace wrong = KEYSPACE(.name = "notes", .route = "/");
+    const aff_keyspace *keyspaces[] = { &notes, NULL };
+    struct aff_served_list list;
+    aff_error err = { 0 };
+    assert_int_equal(aff_served_merge(config, keyspaces, &list, &err), AFF_EINVAL);
+    assert_non_null(strstr(err.text, "the application says route: up-to \":\", the configuration says route: up-to \"/\""));
+    refused(&wrong, "keyspace notes: / is not a route");
+}
+
 static void a_keyspace_of_the_file_alone_has_all_verbs(void **state)
 {
     (void)state;
@@ -295,6 +326,8 @@ static void indexes_are_refused_with_their_keyspace(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_route_is_the_applications_or_the_files),
+        cmocka_unit_test(a_route_that_the_file_contradicts_is_refused),
         cmocka_unit_test(a_keyspace_of_the_file_alone_has_all_verbs),
         cmocka_unit_test(a_keyspace_of_the_application_alone_has_the_defaults_of_the_file),
         cmocka_unit_test(settings_come_from_the_file_and_commands_from_the_application),

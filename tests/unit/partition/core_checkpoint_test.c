@@ -72,6 +72,95 @@ static void a_store_of_another_partition_count_is_refused(void **state)
     expect_stored(s, "a", "one"); /* nothing is thrown away: an operator decides */
 }
 
+static struct aff_key_route route_of(const char *text)
+{
+    struct aff_key_route route;
+
+    assert_int_equal(aff_key_route_read(aff_str(text), &route, NULL), 0);
+    return route;
+}
+
+static void a_store_of_another_route_is_refused(void **state)
+{
+    struct script *s = *state;
+    struct aff_key_route route = route_of("up-to \"/\"");
+
+    stop(s);
+    s->opts.route = &route;
+    start(s);
+    expect_role(s, AFF_ROLE_FAILED);
+    assert_non_null(strstr(s->standing.failure, "route"));
+    assert_int_equal(s->wipes, 0);
+    expect_stored(s, "a", "one");
+}
+
+/* The store is gone, the log is not: what its claims tell is asked for, too. */
+static void a_log_of_another_route_is_refused(void **state)
+{
+    struct script *s = *state;
+    struct aff_key_route route = route_of("up-to \"/\"");
+
+    stop(s);
+    s->store.wipe(&s->store);
+    s->opts.route = &route;
+    start(s);
+    expect_role(s, AFF_ROLE_FAILED);
+    assert_non_null(strstr(s->standing.failure, "route: whole-key and this node has route: up-to \"/\""));
+}
+
+static void a_claim_and_a_checkpoint_tell_the_route(void **state)
+{
+    struct script *s = *state;
+    struct aff_key_route route = route_of("up-to \"/\""), other = route_of("up-to \"/\" 2");
+
+    stop(s);
+    s->store.wipe(&s->store);
+    script_truncate(s, 0);
+    s->opts.route = &route;
+    start(s);
+    script_lead(s);
+    script_put(s, "a", "two");
+    script_ack(s);
+    expect_stored(s, "a", "two");
+    stop(s);
+    start(s);
+    expect_role(s, AFF_ROLE_FOLLOWING);
+    stop(s);
+    s->opts.route = &other;
+    start(s);
+    expect_role(s, AFF_ROLE_FAILED);
+    stop(s);
+    s->opts.route = &route;
+    start(s);
+    expect_role(s, AFF_ROLE_FOLLOWING);
+}
+
+static uint32_t first_letter(aff_bytes routed, uint32_t partitions)
+{
+    return (uint32_t)(*(const char *)routed.data - 'a' + 2) % partitions; /* the test's own is number 2 */
+}
+
+/* Whatever wrote it: it is not served from where nobody looks for it. A delete there does no harm. */
+static void a_value_that_is_not_in_its_place_stops_the_replica(void **state)
+{
+    struct script *s = *state;
+
+    stop(s);
+    s->opts.place = first_letter;
+    script_foreign_claim(s, script_stamp(2, 0, 7, 0), NULL);
+    script_foreign(s, AFF_KIND_DATA, script_stamp(2, 0, 7, 1), "b", NULL);
+    script_foreign(s, AFF_KIND_DATA, script_stamp(2, 0, 7, 2), "a", "right");
+    start(s);
+    expect_role(s, AFF_ROLE_FOLLOWING);
+    expect_stored(s, "a", "right");
+    script_foreign(s, AFF_KIND_DATA, script_stamp(2, 0, 7, 3), "b", "wrong");
+    stop(s);
+    start(s);
+    expect_role(s, AFF_ROLE_FAILED);
+    assert_non_null(strstr(s->standing.failure, "partition 3"));
+    expect_stored(s, "b", NULL);
+}
+
 static void a_store_of_another_partition_is_refused(void **state)
 {
     struct script *s = *state;
@@ -643,6 +732,10 @@ int main(void)
         LED(a_store_is_resumed_where_it_stopped),
         LED(a_store_of_another_partition_count_is_refused),
         LED(a_store_of_another_partition_is_refused),
+        LED(a_store_of_another_route_is_refused),
+        LED(a_log_of_another_route_is_refused),
+        LED(a_claim_and_a_checkpoint_tell_the_route),
+        LED(a_value_that_is_not_in_its_place_stops_the_replica),
         LED(a_checkpoint_of_another_format_is_thrown_away_with_its_store),
         LED(a_store_that_was_never_complete_is_begun_anew),
         LED(without_the_claim_in_the_log_the_store_is_begun_anew),

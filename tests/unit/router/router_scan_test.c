@@ -105,7 +105,7 @@ static void make_loops(struct fixture *f)
     }
 }
 
-static struct fixture *fixture_new(uint32_t partitions)
+static struct fixture *fixture_routed(uint32_t partitions, const char *route)
 {
     struct fixture *f = calloc(1, sizeof *f);
     struct aff_changelog_memory_opts log = { .clock = aff_clock_system() };
@@ -114,10 +114,11 @@ static struct fixture *fixture_new(uint32_t partitions)
     struct aff_space settings = { .name = "accounts", .partitions = partitions, .max_value = 2 << 20 };
     aff_error err = { 0 };
 
+    assert_int_equal(aff_key_route_read(aff_str(route), &settings.route, &err), 0);
     leased = true;
     f->count = partitions;
     f->seed = partitions;
-    snprintf(f->folder, sizeof f->folder, "/tmp/scan-test-XXXXXX");
+    snprintf(f->folder, sizeof f->folder, "%s/scan-test-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     assert_non_null(mkdtemp(f->folder));
     assert_int_equal(aff_changelog_memory_new(&log, &f->log, &err), 0);
     assert_int_equal(f->log->ops->topic(f->log, &topic, &err), 0);
@@ -144,13 +145,19 @@ static struct fixture *fixture_new(uint32_t partitions)
     return f;
 }
 
+static struct fixture *fixture_new(uint32_t partitions)
+{
+    return fixture_routed(partitions, "whole-key");
+}
+
 static void fixture_free(struct fixture *f)
 {
     char command[128];
 
     for (uint32_t i = 0; i < f->count; i++)
         aff_partition_stop(f->parts[i]);
-    pass(f);
+    for (int i = 0; i < 3; i++) /* there and back */
+        pass(f);
     aff_port_free(f->port);
     for (uint32_t i = 0; i < f->count; i++)
         aff_partition_free(f->parts[i]);
@@ -336,7 +343,7 @@ static int wanted_after(const struct walk *w, int at)
 static void expect_entry(struct walk *w, const struct record *r, const struct aff_scan_entry *e)
 {
     struct fixture *f = w->f;
-    uint32_t partition = aff_partition_of(key_of(r), f->count);
+    uint32_t partition = aff_space_partition(f->space, key_of(r));
 
     if (!aff_bytes_equal(e->key, key_of(r)))
         fail_msg("\"%.*s\" was told in place of \"%.*s\"", (int)e->key.len, (const char *)e->key.data, (int)r->key_len,
@@ -405,6 +412,12 @@ static void expect_all_kinds(struct fixture *f)
                                                .after = below(f, 2) ? some_key(f) : aff_bytes_of(NULL, 0),
                                                .reverse = below(f, 2),
                                                .keys_only = below(f, 2) });
+    for (int i = 0; i < 30; i++) {
+        const struct record *r = &f->records[below(f, KEYS)];
+        aff_bytes prefix = aff_bytes_of(r->key, 1 + below(f, r->key_len));
+
+        expect_scan(f, (struct aff_scan_opts){ .range = aff_range_of_prefix(all, prefix, room), .reverse = below(f, 2) });
+    }
 }
 
 static void scans_tell_all_keys_in_order(void **state)
@@ -419,6 +432,66 @@ static void scans_tell_all_keys_in_order(void **state)
         expect_all_kinds(f);
         fixture_free(f);
     }
+}
+
+static void a_route_changes_nothing_of_what_is_told(void **state)
+{
+    static const char *const routes[] = { "up-to \"1\"", "up-to \"p\" 3" };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+        struct fixture *f = fixture_routed(5, routes[i]);
+
+        fill(f, 3000);
+        expect_all_kinds(f);
+        fixture_free(f);
+    }
+}
+
+/* Nothing of the others is read: they have no master. */
+static void expect_one_partition(struct fixture *f, struct aff_range range, bool reverse)
+{
+    struct walk w;
+    struct aff_scan_entry e;
+    uint32_t home = aff_space_partition(f->space, aff_str("a/7"));
+
+    for (uint32_t i = 0; i < f->count; i++)
+        atomic_store(&aff_partition_shared(f->parts[i])->serves, i == home);
+    walk_begin(&w, f, (struct aff_scan_opts){ .range = range, .reverse = reverse });
+    assert_int_equal(walk_next(&w, &e), 1);
+    assert_int_equal(e.partition, home);
+    aff_scan_free(w.scan);
+    for (uint32_t i = 0; i < f->count; i++)
+        atomic_store(&aff_partition_shared(f->parts[i])->serves, true);
+}
+
+static void a_scan_of_one_route_asks_one_partition(void **state)
+{
+    struct fixture *f = fixture_routed(7, "up-to \"/\" 2");
+    struct aff_range all = { .start.data = NULL }, from = { .start = aff_str("a/7/t") };
+    unsigned char room[16];
+    struct walk w;
+    struct aff_scan_entry e;
+    uint32_t partition = 99;
+
+    (void)state;
+    f->records[0] = (struct record){ .key = "a/7/tx/1", .key_len = 8 };
+    f->records[1] = (struct record){ .key = "a/7/\xff\xff", .key_len = 6 };
+    write_one(f, &f->records[0], true);
+    write_one(f, &f->records[1], true);
+    for (int reverse = 0; reverse < 2; reverse++) {
+        expect_one_partition(f, aff_range_of_prefix(all, aff_str("a/7/"), room), reverse);
+        expect_one_partition(f, aff_range_of_prefix(from, aff_str("a/7/"), room), reverse);
+        expect_one_partition(f, aff_range_of_prefix(all, aff_str("a/7/\xff"), room), reverse);
+        expect_one_partition(f, (struct aff_range){ aff_str("a/7/t"), aff_str("a/7/u") }, reverse);
+    }
+    for (uint32_t i = 0; i < f->count; i++)
+        atomic_store(&aff_partition_shared(f->parts[i])->serves, i == aff_space_partition(f->space, aff_str("a/7")));
+    walk_begin(&w, f, (struct aff_scan_opts){ .range = aff_range_of_prefix(all, aff_str("a/7"), room) }); /* and a/70 */
+    assert_int_equal(aff_scan_next(w.scan, &e, &partition), AFF_ENOMASTER);
+    assert_int_not_equal(partition, aff_space_partition(f->space, aff_str("a/7")));
+    aff_scan_free(w.scan);
+    fixture_free(f);
 }
 
 /* The share of each is a few bytes, and one call reads a part of them only. */
@@ -744,6 +817,8 @@ int main(void)
         cmocka_unit_test(a_prefix_is_a_range),
         cmocka_unit_test(an_empty_keyspace_has_nothing_to_tell),
         cmocka_unit_test(scans_tell_all_keys_in_order),
+        cmocka_unit_test(a_route_changes_nothing_of_what_is_told),
+        cmocka_unit_test(a_scan_of_one_route_asks_one_partition),
         cmocka_unit_test(many_partitions_are_merged_as_few),
         cmocka_unit_test(a_mebibyte_and_nothing_are_values),
         cmocka_unit_test(what_changes_meanwhile_is_told_as_it_was_at_some_time),
