@@ -40,6 +40,49 @@ static void commands_that_wait_together_leave_as_one_record(void **state)
     assert_string_equal(asks[1]->replied, "saw 1");
 }
 
+static void one_that_stands_alone_shares_its_record_with_none_before_or_behind_it(void **state)
+{
+    struct script *s = *state;
+    struct ask *asks[] = { ask_command(s, "a", "+1"), ask_command(s, "a", "+2"), ask_command(s, "a", "+3") };
+
+    asks[1]->op.alone = true;
+    together(s, asks, 3);
+    assert_string_equal(asks[0]->seen, "-");
+    script_ack(s);
+    assert_string_equal(asks[1]->seen, "1");
+    assert_int_equal(script_handed_over(s), 1);
+    script_ack(s);
+    assert_string_equal(asks[2]->seen, "12");
+    script_ack(s);
+    expect_stored(s, "a", "123");
+    for (int i = 0; i < 3; i++)
+        expect_committed(asks[i], 1 + i); /* each has its version */
+}
+
+static void a_command_may_keep_the_expiry_that_it_found(void **state)
+{
+    struct script *s = *state;
+    struct ask *put = ask_put(s, "a", "1"), *keeps = ask_command(s, "a", "+2"), *fresh = ask_command(s, "b", "=1"),
+               *forgets = ask_command(s, "a", "+3");
+    int64_t expires;
+
+    put->op.ttl_ms = 60000;
+    script_submit(s, put);
+    expires = last_sent(s)->expires_ms;
+    assert_true(expires != AFF_NO_TIME);
+    script_ack(s);
+    keeps->keeps_expiry = fresh->keeps_expiry = true;
+    script_submit(s, keeps);
+    assert_true(last_sent(s)->expires_ms == expires);
+    script_ack(s);
+    script_submit(s, fresh);
+    assert_true(last_sent(s)->expires_ms == AFF_NO_TIME); /* there was none */
+    script_ack(s);
+    script_submit(s, forgets);
+    assert_true(last_sent(s)->expires_ms == AFF_NO_TIME);
+    script_ack(s);
+}
+
 static void a_record_carries_the_ids_of_all_that_wrote(void **state)
 {
     struct script *s = *state;
@@ -310,6 +353,8 @@ int main(void)
 #define LEADING(test) cmocka_unit_test_setup_teardown(test, script_setup_leading, script_teardown)
     const struct CMUnitTest tests[] = {
         LEADING(commands_that_wait_together_leave_as_one_record),
+        LEADING(one_that_stands_alone_shares_its_record_with_none_before_or_behind_it),
+        LEADING(a_command_may_keep_the_expiry_that_it_found),
         LEADING(a_record_carries_the_ids_of_all_that_wrote),
         LEADING(a_refusal_on_the_staged_value_waits_for_that_record),
         LEADING(a_refusal_before_any_staged_value_does_not_wait_for_the_record),

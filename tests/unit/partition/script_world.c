@@ -577,6 +577,7 @@ static int run_verb(struct aff_op *op, const struct aff_item *current, struct af
     snprintf(a->staged, sizeof a->staged, "%s%s", a->verb[0] == '+' && current ? a->seen : "", a->verb + 1);
     staged->value = aff_str(a->staged);
     staged->content_type = aff_str("text/plain");
+    staged->keeps_expiry = a->keeps_expiry;
     return 0;
 }
 

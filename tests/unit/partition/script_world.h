@@ -83,6 +83,7 @@ struct ask {
     char staged[64], reply[64];
     char replied[64], replied_type[64]; /* as it was when the answer came */
     const char *verb;                   /* command: "+x" appends x, "=x" sets, "del", "none", "no" refuses */
+    bool keeps_expiry;                  /* command: what it writes expires when the value that it read did */
     int runs;
     char seen[64]; /* the value that the command ran on, "-": none */
     struct aff_etag etag;
