@@ -30,7 +30,6 @@
 #include <linux/tcp.h> /* newer than netinet/tcp.h: tcpi_bytes_received */
 #include <netinet/in.h>
 #include <stdlib.h>
-#include <linux/sockios.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>

@@ -14,6 +14,7 @@
 
 #include "http/listing.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
@@ -119,8 +120,10 @@ static ssize_t stop(struct aff_exchange *x)
 static void copy(struct aff_listing *l, struct room *room)
 {
     size_t left = l->out.len - l->sent, most = (size_t)(room->end - room->at), len = left < most ? left : most;
-    if (len)
-        memcpy(room->at, l->out.data + l->sent, len);
+    if (len == 0)
+        return;
+    assert(l->out.data);
+    memcpy(room->at, l->out.data + l->sent, len);
     room->at += len;
     l->sent += len;
 }

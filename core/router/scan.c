@@ -105,7 +105,7 @@ static void bound_set(struct bound *b, aff_bytes bytes)
 {
     b->there = bytes.data != NULL;
     b->len = (uint16_t)(bytes.len < BOUND_MAX ? bytes.len : BOUND_MAX);
-    if (b->len)
+    if (b->there && b->len)
         memcpy(b->bytes, bytes.data, b->len);
 }
 

@@ -4,6 +4,7 @@
 #include "serde/term.h"
 
 #include <affinity/error.h>
+#include <assert.h>
 #include <stdio.h>
 
 enum { NULL_AT = 1, FALSE_AT, TRUE_AT, NUMBER_AT, STRING_AT };
@@ -97,7 +98,10 @@ static bool add_row(const struct number *n, size_t first, size_t end, unsigned c
 
 static char digit_at(const struct number *n, size_t i)
 {
-    return i < n->whole.len ? ((const char *)n->whole.data)[i] : ((const char *)n->fraction.data)[i - n->whole.len];
+    if (i < n->whole.len)
+        return ((const char *)n->whole.data)[i];
+    assert(n->fraction.data);
+    return ((const char *)n->fraction.data)[i - n->whole.len];
 }
 
 int aff_term_of_number(aff_bytes text, struct aff_buf *to)

@@ -130,7 +130,7 @@ static void put_entry(struct walk *w, aff_bytes place, aff_bytes key, aff_bytes 
     to += PLACE_AT + place.len;
     memcpy(to, &key_len, sizeof key_len);
     memcpy(to + KEY_HEAD, key.data, key.len);
-    if (stored.len)
+    if (stored.data && stored.len)
         memcpy(to + KEY_HEAD + key.len, stored.data, stored.len);
     w->len += PLACE_AT + place.len + size;
 }
@@ -209,7 +209,7 @@ int aff_store_reader_index_step(struct aff_store_reader *reader, const struct af
     struct aff_store *store = reader->store;
     assert(!reader->holds && store->index && range->index < store->index->declared->count);
     struct walk w = { .store = store, .txn = reader->txn, .range = range, .step = step, .to = to, .budget = budget };
-    uint16_t id;
+    uint16_t id = 0;
     int rc = MDB_SUCCESS, code = aff_store_reader_hold(reader);
     if (code)
         return code;
