@@ -1,9 +1,14 @@
 /*
- * bank.c - accounts with a balance: two commands that change it, and refuse what must not be; one that reads it.
+ * bank.c - accounts with a balance: two commands that change it, and refuse what must not be; one that reads it. Beside them
+ * transactions, which are found by account, by branch and by date.
  *
  *     POST /v1/accounts/{account}/deposit    {"amount": 5}
  *     POST /v1/accounts/{account}/withdraw   {"amount": 3}
  *     GET  /v1/accounts/{account}/balance
+ *
+ *     PUT  /v1/transactions/{account}%2F{day}%2F{number}    {"branch": "north", "amount": 5}
+ *     GET  /v1/transactions?prefix={account}/
+ *     GET  /v1/transactions?index=by_branch&value=north
  *
  * A command runs on the master of its key, one at a time per key, so there is no lock and no lost update. What it stages is
  * in the changelog before its answer leaves. A client that repeats a request under the same Idempotency-Key gets the first
@@ -11,6 +16,8 @@
  */
 #include <affinity.h>
 #include <affinity/json.h>
+#include <stdio.h>
+#include <string.h>
 
 enum { MOST = 1000000000 }; /* of one deposit or withdrawal */
 
@@ -93,6 +100,52 @@ static const aff_command commands[] = {
     AFF_COMMAND_END,
 };
 
+/* ---- transactions ---- */
+
+enum { DAY_LEN = 10, BRANCH_MOST = 100 };
+
+/* "2026-07-14" of the key "ann/2026-07-14/1"; empty when there is no such thing. */
+static aff_bytes day_of(aff_bytes key)
+{
+    const char *text = key.data, *end = text + key.len, *slash = memchr(text, '/', key.len);
+    const char *day = slash ? slash + 1 : end;
+
+    if (end - day <= DAY_LEN || day[DAY_LEN] != '/')
+        return aff_str("");
+    for (int i = 0; i < DAY_LEN; i++)
+        if (!(day[i] >= '0' && day[i] <= '9') && day[i] != '-')
+            return aff_str("");
+    return aff_bytes_of(day, DAY_LEN);
+}
+
+/* The index by_branch_day: "north/2026-07-14", from the value and the key. The same for the same ones, whenever it is asked. */
+static int tell_branch_and_day(aff_bytes key, const aff_value *value, void *user, aff_index_sink *sink)
+{
+    char term[BRANCH_MOST + 1 + DAY_LEN + 1];
+    aff_bytes day = day_of(key);
+    json_error_t error;
+    json_t *transaction = json_loadb(value->bytes.data, value->bytes.len, 0, &error);
+    const json_t *branch = json_object_get(transaction, "branch");
+    int rc = 0;
+
+    (void)user;
+    if (!transaction)
+        return json_error_code(&error) == json_error_out_of_memory ? AFF_ENOMEM : 0;
+    if (day.len > 0 && json_is_string(branch) && json_string_length(branch) <= BRANCH_MOST) {
+        (void)snprintf(term, sizeof term, "%s/%.*s", json_string_value(branch), DAY_LEN, (const char *)day.data);
+        rc = aff_index_string(sink, aff_str(term));
+    }
+    json_decref(transaction);
+    return rc;
+}
+
+static const aff_index indexes[] = {
+    { .size = sizeof(aff_index), .name = "by_branch", .pointer = "/branch" },
+    { .size = sizeof(aff_index), .name = "by_branch_day", .terms = tell_branch_and_day, .version = 1 },
+    { .size = sizeof(aff_index), .name = "when", .event_time = true },
+    AFF_INDEX_END,
+};
+
 int main(int argc, char **argv)
 {
     /* Only commands change an account: there is no PUT and no DELETE. */
@@ -104,7 +157,16 @@ int main(int argc, char **argv)
         .doc = "Accounts with a balance.",
         .value = an_account,
     };
-    const aff_keyspace *keyspaces[] = { &accounts, NULL };
+    /* An account's transactions share a partition, in the order of their days: one scan of it finds them. */
+    const aff_keyspace transactions = {
+        .size = sizeof(aff_keyspace),
+        .name = "transactions",
+        .rest = AFF_REST_GET | AFF_REST_PUT | AFF_REST_DELETE,
+        .doc = "What was paid in and out, such as {\"branch\": \"north\", \"amount\": 5} under ann/2026-07-14/1.",
+        .indexes = indexes,
+        .route = "up-to \"/\"",
+    };
+    const aff_keyspace *keyspaces[] = { &accounts, &transactions, NULL };
 
     return aff_main(argc, argv, keyspaces);
 }

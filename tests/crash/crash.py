@@ -38,6 +38,7 @@ REGISTERS, ACCOUNTS = 384, 40
 
 KEYSPACES = {
     "accounts": {"partitions": 2},
+    "transactions": {"partitions": 1},
     "regs": {"partitions": 3},
     "short": {"partitions": 2, "compaction_lag": "300ms"},
 }

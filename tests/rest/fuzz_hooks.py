@@ -34,6 +34,8 @@ def is_beyond_schemas(case):
     bounds = [(case.path_parameters or {}).get("key"), *(query.get(name) for name in ("prefix", "start", "end"))]
     return (
         any(map(more_bytes, bounds))  # a schema counts characters, keys are counted in bytes
+        or ("index" in query and not query.keys().isdisjoint(("prefix", "start", "end")))  # which do not go with an index
+        or not query.keys().isdisjoint(("value", "from", "to"))  # they need an index and are of its kind, from and to of one type
         or "cursor" in query  # opaque: valid is what a page gave
         or ("partition" in query and "keyspace" not in query)  # /verify: one parameter needs the other
     )

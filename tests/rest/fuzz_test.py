@@ -14,7 +14,7 @@ from harness import Server
 PROGRAM = ROOT / "build" / "venv" / "bin" / "schemathesis"
 FOLDER = ROOT / "tests" / "rest"
 CASES_LEAST = 10_000
-EXAMPLES = 105  # of an operation, at most, where they are made up
+EXAMPLES = 65  # of an operation, at most, where they are made up
 SEEDS = (20260823, 20260824)  # each with a server of its own, at the same time
 TIMEOUT_S = 900
 
