@@ -13,6 +13,8 @@
 A broker is 300 MB and five seconds of a core: stop it as soon as it is not needed. Should the test end without that, a
 guard process does it. What a broker said: kafka.log(1).
 """
+import contextlib
+import glob
 import json
 import os
 import shutil
@@ -93,7 +95,15 @@ class Kafka:
         self.pids[i] = int(self._run("restart", "--broker", str(i))["pid"][0])
 
     def pause(self, i):
+        """Returns when each of its threads stands: until then one of them may still answer."""
         os.kill(self.pids[i], signal.SIGSTOP)
+        while any(state in "RSD" for state in self._thread_states(i)):
+            time.sleep(0.001)
+
+    def _thread_states(self, i):
+        for path in glob.glob(f"/proc/{self.pids[i]}/task/*/stat"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(path, encoding="utf-8") as f:
+                yield f.read().rpartition(")")[2].split()[0]
 
     def resume(self, i):
         os.kill(self.pids[i], signal.SIGCONT)
