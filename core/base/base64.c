@@ -42,7 +42,7 @@ char *aff_base64url_put(char *to, aff_bytes bytes)
     return put(to, bytes, for_urls);
 }
 
-static int digit_of(char c)
+int aff_base64_digit(int c, const char last[2])
 {
     if (c >= 'A' && c <= 'Z')
         return c - 'A';
@@ -50,7 +50,7 @@ static int digit_of(char c)
         return c - 'a' + 26;
     if (c >= '0' && c <= '9')
         return c - '0' + 52;
-    return c == '-' ? 62 : c == '_' ? 63 : -1;
+    return c == last[0] ? 62 : c == last[1] ? 63 : -1;
 }
 
 bool aff_base64url_take(aff_bytes text, unsigned char *to, size_t room, size_t *ret_len)
@@ -62,7 +62,7 @@ bool aff_base64url_take(aff_bytes text, unsigned char *to, size_t room, size_t *
     if (text.len % 4 == 1 || text.len / 4 * 3 + (text.len % 4 ? text.len % 4 - 1 : 0) > room)
         return false;
     for (size_t i = 0; i < text.len; i++) {
-        int digit = digit_of(at[i]);
+        int digit = aff_base64_digit(at[i], "-_");
         if (digit < 0)
             return false;
         group = group << 6 | (uint32_t)digit;

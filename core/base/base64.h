@@ -16,6 +16,9 @@ static inline size_t aff_base64_length(size_t len)
 char *aff_base64_put(char *to, aff_bytes bytes);
 char *aff_base64url_put(char *to, aff_bytes bytes);
 
+/* What a character stands for, 0 to 63; -1: it is no digit. `last`: those for 62 and 63, "+/" or "-_". */
+int aff_base64_digit(int c, const char last[2]);
+
 /* Decodes to `to`, which has `room` bytes. False: too long, or not what aff_base64url_put() makes of any bytes. */
 bool aff_base64url_take(aff_bytes text, unsigned char *to, size_t room, size_t *ret_len);
 

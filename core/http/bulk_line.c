@@ -7,6 +7,7 @@
  */
 #include "http/bulk_line.h"
 
+#include "base/base64.h"
 #include "http/negotiate.h"
 #include "http/target.h"
 #include "serde/media.h"
@@ -149,16 +150,7 @@ static int next_character(const char **at, const char *end)
     return *at < end ? (unsigned char)*(*at)++ : -1;
 }
 
-static int sextet(int c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
+static const char last_digits[] = "+/"; /* RFC 4648, 4 */
 
 /* Whole groups of four, padded, and no bits set that stand for nothing. */
 static bool is_base64(aff_bytes text)
@@ -172,9 +164,9 @@ static bool is_base64(aff_bytes text)
             pads++;
             continue;
         }
-        if (pads || sextet(c) < 0)
+        if (pads || aff_base64_digit(c, last_digits) < 0)
             return false;
-        last = sextet(c);
+        last = aff_base64_digit(c, last_digits);
     }
     return count % 4 == 0 && pads <= 2 && (pads != 1 || (last & 3) == 0) && (pads != 2 || (last & 15) == 0);
 }
@@ -196,7 +188,7 @@ void aff_bulk_decode(aff_bytes text, unsigned char *to)
     unsigned held = 0;
     int c;
     while ((c = next_character(&at, end)) >= 0 && c != '=') {
-        bits = bits << 6 | (uint32_t)sextet(c);
+        bits = bits << 6 | (uint32_t)aff_base64_digit(c, last_digits);
         held += 6;
         if (held >= 8)
             *to++ = (unsigned char)(bits >> (held -= 8));
