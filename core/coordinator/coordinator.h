@@ -1,31 +1,78 @@
 /*
- * coordinator.h - the contract between a partition and whoever says who should lead it: grants of epochs, and leases.
+ * coordinator.h - the contract between a partition and whoever says who should lead it: replicas, grants of epochs, hand-overs,
+ * leases; and between a node and the cluster that it is a member of.
  *
- * A coordinator proposes, the log decides (doc/protocol.md). Drivers: `embedded` (one node decides for itself; beside the
- * embedded changelog the lock on its folder makes that certain); ZooKeeper comes as a second.
+ * A coordinator proposes, the log decides (doc/protocol.md, doc/cluster.md). Drivers: `embedded` (one node decides for itself;
+ * beside the embedded changelog the lock on its folder makes that certain) and `zookeeper`.
  *
  * Threads. A seat belongs to the loop of its partition: its functions are called there and its events come there, never from
- * inside a call. lease_until() may be called by any thread.
+ * inside a call. Functions and fields marked so may be used by any thread.
  */
 #ifndef AFF_COORDINATOR_COORDINATOR_H
 #define AFF_COORDINATOR_COORDINATOR_H
 
 #include "base/loop.h"
+#include "coordinator/view.h"
 
 #include <affinity/error.h>
 #include <stdint.h>
 
 struct aff_coordinator;
 
+/* What a partition tells of itself. */
+enum aff_seat_state {
+    AFF_SEAT_AWAY,     /* no replica is held here */
+    AFF_SEAT_BEHIND,   /* follows, and has not reached the log's end yet */
+    AFF_SEAT_IN_STEP,  /* follows, and everything is applied as far as known */
+    AFF_SEAT_LEADS,    /* masters, and the log answers */
+    AFF_SEAT_STALLED,  /* masters, and the log has confirmed nothing for 2 s although something was due; or it does not answer a standby */
+    AFF_SEAT_FAILED,   /* stopped, with a reason */
+};
+
+/* A hand-over: this node is to give the partition to `to`, which may claim with `major`; `back` is kept for this node. */
+struct aff_give {
+    char to[AFF_NODE_NAME_MAX + 1];
+    uint32_t incarnation;
+    uint32_t major, back;
+};
+
 /* One partition of this node, seen from the coordinator. Whoever takes a seat embeds this and fills the events. */
 struct aff_seat {
-    void (*lead)(struct aff_seat *seat);                    /* this node should lead the partition */
+    void (*host)(struct aff_seat *seat);                    /* hold a replica: open the store, follow the log */
+    void (*unhost)(struct aff_seat *seat);                  /* hold none any more; comes only when it does not lead */
+    void (*lead)(struct aff_seat *seat);                    /* this node should lead the partition; it is hosted */
     void (*resign)(struct aff_seat *seat);                  /* it should not, any more */
     void (*granted)(struct aff_seat *seat, uint32_t major); /* the epoch asked for, granted to nobody else (I1) */
+    void (*give)(struct aff_seat *seat, const struct aff_give *give); /* answered by gave(); NULL: it cannot */
     struct aff_loop *loop;
     const char *keyspace;
     uint32_t partition;
     void *driver; /* the driver's own, between take and leave */
+
+    /* The partition's, for the reports; any thread reads them. */
+    atomic_int state;        /* enum aff_seat_state */
+    _Atomic int64_t applied; /* everything below is applied */
+    /* The driver's: as far as it knows no other incarnation may lead the partition while the lease holds. Any thread reads it. */
+    atomic_bool leased;
+};
+
+/* What a node says of itself when it becomes a member. */
+struct aff_member {
+    const char *name;       /* of the node */
+    const char *http, *peer; /* addresses that others reach it by */
+    const char *zone;       /* "" */
+};
+
+/* How the cluster is, as far as this node can tell. */
+struct aff_coordinator_health {
+    bool connected;  /* to whoever coordinates */
+    bool registered; /* as a member, now */
+    char trouble[160]; /* "" when all is well */
+};
+
+/* Called on the driver's own thread whenever the view or the health changed; it must only post. */
+struct aff_coordinator_watch {
+    void (*changed)(struct aff_coordinator_watch *watch);
 };
 
 struct aff_coordinator_ops {
@@ -38,9 +85,34 @@ struct aff_coordinator_ops {
     void (*deposed)(struct aff_coordinator *c, struct aff_seat *seat, uint32_t newer_major);
     /* Valid records of another incarnation were read just now: somebody else leads. NULL: the driver does not ask the log. */
     void (*heard)(struct aff_coordinator *c, struct aff_seat *seat);
-    /* Boottime ns until which no other incarnation can lead what this node leads. INT64_MAX: always; 0: no lease. Any thread. */
+    /*
+     * Boottime ns until which no other incarnation can lead what this node leads and is leased for. INT64_MAX: always; 0: no lease.
+     * Any thread. Ask for it together with seat->leased, both after the read (I5).
+     */
     int64_t (*lease_until)(struct aff_coordinator *c);
-    struct aff_coordinator *(*free)(struct aff_coordinator *c); /* no seat is taken any more; returns NULL */
+
+    /* ---- of a cluster; NULL in a driver without one ---- */
+
+    /* The end of a `give`: the other leads now (true), or this node kept it and claims anew with `back` (false). */
+    void (*gave)(struct aff_coordinator *c, struct aff_seat *seat, bool taken);
+    /* This node leads with a `major` that another handed over to it: it is to become the owner. */
+    void (*took)(struct aff_coordinator *c, struct aff_seat *seat, uint32_t major);
+
+    /* Becomes a member, when its addresses are known; and begins to send events. Once. The node's owner. */
+    int (*join)(struct aff_coordinator *c, const struct aff_member *self, aff_error *err);
+    /* This node is to lead nothing, and gets nothing new; masterships move away as long as it is a member. Any thread. */
+    void (*drain)(struct aff_coordinator *c);
+    /*
+     * A wish: `to` (NULL: whoever is best) should lead the partition. 0 when it was noted; AFF_EINVAL with a text: no such node or
+     * partition, or it holds no replica; AFF_EAGAIN: not connected. What becomes of it shows in the view. Any thread.
+     */
+    int (*wish)(struct aff_coordinator *c, const char *keyspace, uint32_t partition, const char *to, aff_error *err);
+    /* The present view, held for the caller; NULL before the first. Any thread. */
+    struct aff_view *(*view)(struct aff_coordinator *c);
+    void (*health)(struct aff_coordinator *c, struct aff_coordinator_health *ret_health); /* any thread */
+    void (*watch)(struct aff_coordinator *c, struct aff_coordinator_watch *watch);        /* before join, as often as wanted */
+
+    struct aff_coordinator *(*free)(struct aff_coordinator *c); /* no seat is taken any more; ends the membership; returns NULL */
 };
 
 struct aff_coordinator {
@@ -54,5 +126,36 @@ struct aff_coordinator_embedded_opts {
     const struct aff_logger *logger;
 };
 struct aff_coordinator *aff_coordinator_embedded_new(const struct aff_coordinator_embedded_opts *opts);
+
+/* A keyspace that is to be shared out. */
+struct aff_coordinator_space {
+    const char *name;
+    uint32_t partitions, replicas;
+    /* Static lists: for each partition `replicas` node names, the preferred leader first; NULL: automatic. */
+    const char *const *const *assigned;
+};
+
+struct aff_coordinator_zookeeper_opts {
+    const char *cluster;
+    const char *connect;           /* "host:port,host:port" */
+    const char *auth;              /* "user:password" of digest ACLs; NULL: everybody may */
+    int64_t session_ms, tick_ms;   /* as configured; the tick is the servers' */
+    const struct aff_coordinator_space *spaces;
+    size_t spaces_count;
+    uint64_t features;
+    const struct aff_clock *clock;
+    const struct aff_logger *logger;
+    /* When the loop that was seen least recently said that it lives (monotonic ns): no lease beyond that. Any thread. */
+    int64_t (*alive_ns)(void *self);
+    /* The session changed: whoever closes it after this process died has to know. On the driver's thread. NULL: nobody does. */
+    void (*session)(void *self, int64_t id, const unsigned char password[16]);
+    void *self;
+};
+/* Seats are of the partitions of `spaces`; all strings are copied. */
+int aff_coordinator_zookeeper_new(const struct aff_coordinator_zookeeper_opts *opts, struct aff_coordinator **ret_c,
+                                  aff_error *err);
+/* Ends the session of a process that died, so that what it led is given to others at once. Waits so long at most. */
+int aff_zookeeper_close_session(const char *connect, int64_t id, const unsigned char password[16], int64_t timeout_ms,
+                                aff_error *err);
 
 #endif

@@ -21,12 +21,20 @@ struct embedded {
 /* Events are timers of the seat's loop, so that they never come from inside a call. */
 struct place {
     struct aff_seat *seat;
-    struct aff_timer lead, grant;
+    struct aff_timer host, lead, grant;
     uint32_t major;
     unsigned seed;
     bool stands_by;             /* it was deposed, and got no grant since */
     int64_t quiet_ns, heard_ns; /* how long nobody else must be heard; when somebody was, or the deposal */
 };
+
+static void fire_host(struct aff_timer *timer)
+{
+    struct place *p = aff_container_of(timer, struct place, host);
+
+    p->seat->host(p->seat);
+    aff_loop_timer_set(p->seat->loop, &p->lead, 0);
+}
 
 static void fire_lead(struct aff_timer *timer)
 {
@@ -49,11 +57,13 @@ static int take(struct aff_coordinator *c, struct aff_seat *seat, aff_error *err
     (void)c;
     (void)err;
     p->seat = seat;
+    p->host.fire = fire_host;
     p->lead.fire = fire_lead;
     p->grant.fire = fire_grant;
     p->seed = (unsigned)aff_mono_ns(aff_loop_clock(seat->loop)) ^ seat->partition;
     seat->driver = p;
-    aff_loop_timer_set(seat->loop, &p->lead, 0);
+    atomic_store(&seat->leased, true); /* as lease_until() has it */
+    aff_loop_timer_set(seat->loop, &p->host, 0);
     return 0;
 }
 
@@ -64,6 +74,7 @@ static void leave(struct aff_coordinator *c, struct aff_seat *seat)
     (void)c;
     if (!p)
         return;
+    aff_loop_timer_cancel(seat->loop, &p->host);
     aff_loop_timer_cancel(seat->loop, &p->lead);
     aff_loop_timer_cancel(seat->loop, &p->grant);
     seat->driver = NULL;

@@ -427,6 +427,12 @@ static void on_entries(struct aff_changelog_sink *sink, const struct aff_batch *
     touch(p);
 }
 
+/* A replica is held from the start on. */
+static void on_host(struct aff_seat *seat)
+{
+    (void)seat;
+}
+
 static void on_lead(struct aff_seat *seat)
 {
     struct aff_partition *p = aff_container_of(seat, struct aff_partition, seat);
@@ -480,7 +486,7 @@ static void wire(struct aff_partition *p)
     p->world_entropy.u64 = entropy_u64;
     p->world_host.changed = host_changed;
     p->sink = (struct aff_changelog_sink){ on_reports, on_entries };
-    p->seat = (struct aff_seat){ .lead = on_lead, .resign = on_resign, .granted = on_granted,
+    p->seat = (struct aff_seat){ .host = on_host, .lead = on_lead, .resign = on_resign, .granted = on_granted,
                                  .loop = p->group->loop, .keyspace = p->keyspace, .partition = p->core_opts.index };
     p->timer.fire = fire_tick;
     p->restart.fire = fire_restart;

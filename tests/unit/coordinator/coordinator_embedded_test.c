@@ -15,10 +15,19 @@ struct fixture {
     struct aff_loop *loop;
     struct aff_coordinator *coordinator;
     struct aff_seat seat;
-    int leads;
+    int hosts, leads;
     uint32_t granted;
     bool inside; /* a call of the coordinator's */
 };
+
+static void on_host(struct aff_seat *seat)
+{
+    struct fixture *f = aff_container_of(seat, struct fixture, seat);
+
+    assert_false(f->inside);
+    assert_int_equal(f->leads, 0);
+    f->hosts++;
+}
 
 static void on_lead(struct aff_seat *seat)
 {
@@ -53,7 +62,7 @@ static void begin(struct fixture *f, bool exclusive)
     loop.clock = &f->clock.clock;
     assert_int_equal(aff_loop_new(&loop, &f->loop, &err), 0);
     f->coordinator = aff_coordinator_embedded_new(&opts);
-    f->seat = (struct aff_seat){ .lead = on_lead, .resign = on_resign, .granted = on_granted, .loop = f->loop,
+    f->seat = (struct aff_seat){ .host = on_host, .lead = on_lead, .resign = on_resign, .granted = on_granted, .loop = f->loop,
                                  .keyspace = "things", .partition = 3 };
     f->inside = true;
     assert_int_equal(f->coordinator->ops->take(f->coordinator, &f->seat, &err), 0);
