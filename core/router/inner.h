@@ -1,5 +1,5 @@
 /*
- * inner.h - the insides of the router, shared by router.c, call.c and scan.c alone.
+ * inner.h - the insides of the router, shared by its files alone.
  */
 #ifndef AFF_ROUTER_INNER_H
 #define AFF_ROUTER_INNER_H
