@@ -623,6 +623,16 @@ enum aff_outcome aff_partition_outcome(struct aff_partition *p, struct aff_stamp
     return !p->stopped && aff_partition_leads(p) ? aff_core_outcome(p->core, stamp) : AFF_OUTCOME_NONE;
 }
 
+const char *aff_partition_keyspace(const struct aff_partition *p)
+{
+    return p->keyspace;
+}
+
+uint32_t aff_partition_index(const struct aff_partition *p)
+{
+    return p->core_opts.index;
+}
+
 struct aff_loop *aff_partition_loop(const struct aff_partition *p)
 {
     return p->group->loop;

@@ -51,6 +51,8 @@ bool aff_partition_idle(const struct aff_partition *part);
 enum aff_outcome aff_partition_outcome(struct aff_partition *part, struct aff_stamp stamp); /* NONE when it does not lead */
 bool aff_partition_leads(const struct aff_partition *part);
 
+const char *aff_partition_keyspace(const struct aff_partition *part);      /* any thread */
+uint32_t aff_partition_index(const struct aff_partition *part);            /* any thread */
 struct aff_loop *aff_partition_loop(const struct aff_partition *part);     /* any thread */
 struct aff_store *aff_partition_store(const struct aff_partition *part);   /* for readers of other loops */
 const struct aff_finder *aff_partition_finder(const struct aff_partition *part); /* NULL: no indexes; any thread */

@@ -16,6 +16,7 @@
 #include "partition/op.h"
 #include "partition/world.h"
 #include "router/partitioner.h"
+#include "router/trip.h"
 
 #include <affinity/keyspace.h>
 
@@ -81,6 +82,7 @@ struct aff_call {
     void (*answered)(struct aff_call *call);
     void (*released)(struct aff_call *call);
     /* the router's own */
+    struct aff_trip trip;
     struct aff_port *port;
     void *part;
     void *owned; /* memory behind the reply, until it is released */

@@ -1,0 +1,58 @@
+/*
+ * wire.h - what nodes ask each other about partitions, as bytes (core/peer/peer.h carries them).
+ *
+ * Every question begins with the keyspace and the partition that it is about, every answer with a byte that says whether it was
+ * answered there at all. Numbers are big-endian, byte strings have their length before them, fields stand in a fixed order. What stands
+ * behind the last field that a node knows is skipped: a later version may add some; kinds are only ever added. Decoders take
+ * nothing on trust: they are given what anybody may have sent.
+ *
+ * Pure; any thread.
+ */
+#ifndef AFF_ROUTER_WIRE_H
+#define AFF_ROUTER_WIRE_H
+
+#include "base/buf.h"
+#include "coordinator/view.h"
+#include "partition/handover.h"
+#include "partition/op.h"
+
+/* What is asked: `kind` of a peer question. Never renumbered. */
+enum aff_wire_kind {
+    AFF_WIRE_OP = 1,       /* an operation: PUT, DELETE, a command, a patch, a barrier */
+    AFF_WIRE_GET = 2,      /* a strict read of a key */
+    AFF_WIRE_INQUIRY = 3,  /* what became of a request */
+    AFF_WIRE_GO = 4,       /* of a hand-over */
+    AFF_WIRE_SCAN = 5,     /* some entries in order (scan) */
+    AFF_WIRE_ASK = 6,      /* a question of an application */
+    AFF_WIRE_POSITION = 7, /* how far a replica is */
+    AFF_WIRE_KINDS,
+};
+
+/* The first byte of an answer. */
+enum aff_wire_answer {
+    AFF_WIRE_ANSWERED = 0,  /* what was asked follows */
+    AFF_WIRE_ELSEWHERE = 1, /* not led here; nothing was done. Who leads as far as is known there follows */
+};
+
+/*
+ * The asker tells the other side a deadline so much later than the one of the request, and that side takes it off again: so the
+ * answer of a partition that kept its deadline still finds somebody.
+ */
+enum { AFF_WIRE_GRACE_MS = 400 };
+
+/* ---- beginnings ---- */
+
+bool aff_wire_put_about(struct aff_buf *to, const char *keyspace, uint32_t partition) AFF_MUST_USE;
+/* False: it is cut short. The name is a view. */
+bool aff_wire_take_about(struct aff_cursor *from, aff_bytes *ret_keyspace, uint32_t *ret_partition);
+
+/* A node that leads, or is said to. */
+struct aff_wire_leader {
+    uint32_t epoch; /* major; 0: nobody is known */
+    uint32_t incarnation;
+    char name[AFF_NODE_NAME_MAX + 1];
+};
+bool aff_wire_put_leader(struct aff_buf *to, const struct aff_wire_leader *leader) AFF_MUST_USE;
+bool aff_wire_take_leader(struct aff_cursor *from, struct aff_wire_leader *ret_leader);
+
+#endif
