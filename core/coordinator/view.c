@@ -54,3 +54,40 @@ uint64_t aff_view_features(const struct aff_view *view)
             all &= view->nodes[i].features;
     return all;
 }
+
+static bool can_lead(const struct aff_view *view, const struct aff_view_part *part, int replica)
+{
+    const struct aff_view_node *node = &view->nodes[part->replicas[replica]];
+
+    return (part->in_step >> replica & 1) && node->live && !node->draining && part->replicas[replica] != part->leader;
+}
+
+bool aff_view_due(const struct aff_view *view, const struct aff_view_part *part)
+{
+    if (part->target < 0 || part->leader < 0 || part->next >= 0)
+        return false;
+    for (int i = 0; i < part->replicas_count; i++)
+        if (part->replicas[i] == part->target)
+            return can_lead(view, part, i);
+    return false;
+}
+
+static size_t leads(const struct aff_view *view, int16_t node)
+{
+    size_t count = 0;
+
+    for (size_t s = 0; s < view->spaces_count; s++)
+        for (uint32_t p = 0; p < view->spaces[s].partitions; p++)
+            count += view->spaces[s].parts[p].leader == node;
+    return count;
+}
+
+int16_t aff_view_best(const struct aff_view *view, const struct aff_view_part *part)
+{
+    int16_t best = -1;
+
+    for (int i = 0; i < part->replicas_count; i++)
+        if (can_lead(view, part, i) && (best < 0 || leads(view, part->replicas[i]) < leads(view, best)))
+            best = part->replicas[i];
+    return best;
+}

@@ -61,5 +61,9 @@ struct aff_view *aff_view_hold(struct aff_view *view);
 struct aff_view *aff_view_drop(struct aff_view *view); /* NULL is fine; returns NULL */
 /* The features that all live members have. */
 uint64_t aff_view_features(const struct aff_view *view);
+/* The leader should hand over now: its target lives, is in step and does not drain. */
+bool aff_view_due(const struct aff_view *view, const struct aff_view_part *part);
+/* Who should lead the partition if the present leader should not: lives, in step, does not drain, leads least. -1: nobody. */
+int16_t aff_view_best(const struct aff_view *view, const struct aff_view_part *part);
 
 #endif
