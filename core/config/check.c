@@ -5,8 +5,7 @@
 #include "config/fill.h"
 #include "config/value.h"
 
-/* Where `member` was given, or `other` when that one has its default. */
-static struct aff_mark place_of(const struct aff_fill *fill, const void *member, const void *other)
+struct aff_mark aff_fill_place(const struct aff_fill *fill, const void *member, const void *other)
 {
     const struct aff_given *given = aff_fill_given(fill, member);
     if (!given)
@@ -20,7 +19,7 @@ static void check_production(const struct aff_fill *fill)
         return;
     if (fill->config->changelog == AFF_CHANGELOG_MEMORY)
         aff_complain(
-            fill->source, place_of(fill, &fill->config->changelog, &fill->config->mode),
+            fill->source, aff_fill_place(fill, &fill->config->changelog, &fill->config->mode),
             "changelog: memory loses everything when the process ends: use embedded, or set mode: development");
     for (size_t i = 0; i < fill->given_count; i++) {
         const struct aff_given *given = &fill->given[i];
@@ -42,7 +41,7 @@ static void check_kafka(const struct aff_fill *fill)
     const struct aff_config_properties *topic = &config->kafka.topic;
     if (config->changelog == AFF_CHANGELOG_KAFKA && !aff_property(&config->kafka.properties, "bootstrap.servers") &&
         !aff_property(&config->kafka.properties, "metadata.broker.list"))
-        aff_complain(fill->source, place_of(fill, &config->changelog, &config->changelog),
+        aff_complain(fill->source, aff_fill_place(fill, &config->changelog, &config->changelog),
                      "changelog: kafka needs kafka.bootstrap.servers: host:port of some brokers, with commas between "
                      "them");
     for (size_t i = 0; i < topic->count && config->mode != AFF_MODE_DEVELOPMENT; i++)
@@ -61,11 +60,11 @@ static void check_limits(const struct aff_fill *fill)
 {
     const struct aff_config_limits *limits = &fill->config->limits;
     if (limits->target > limits->head)
-        aff_complain(fill->source, place_of(fill, &limits->target, &limits->head),
+        aff_complain(fill->source, aff_fill_place(fill, &limits->target, &limits->head),
                      "limits.target: %s is above limits.head, which is %s", size_text(limits->target).text,
                      size_text(limits->head).text);
     if (limits->bodies < limits->body)
-        aff_complain(fill->source, place_of(fill, &limits->bodies, &limits->body),
+        aff_complain(fill->source, aff_fill_place(fill, &limits->bodies, &limits->body),
                      "limits.bodies: %s is below limits.body, which is %s", size_text(limits->bodies).text,
                      size_text(limits->body).text);
 }
@@ -81,7 +80,7 @@ static void check_listeners(const struct aff_fill *fill)
     for (size_t i = 1; i < config->http_count; i++)
         for (size_t j = 0; j < i; j++)
             if (same_address(&config->http[i].listen, &config->http[j].listen)) {
-                aff_complain(fill->source, place_of(fill, &config->http[i].listen, &config->http[j].listen),
+                aff_complain(fill->source, aff_fill_place(fill, &config->http[i].listen, &config->http[j].listen),
                              "http.%zu.listen: %s is the address of http.%zu already", i, config->http[i].listen.text,
                              j);
                 break;
@@ -115,17 +114,19 @@ static void check_indexes(const struct aff_fill *fill, const struct aff_config_k
     for (size_t i = 0; i < k->indexes.count; i++) {
         const struct aff_config_property *p = &k->indexes.items[i];
         if (!is_index_name(p->name))
-            aff_complain(fill->source, p->mark,
-                         "keyspaces.%s.indexes.%.60s: this is no name of an index: expected a lower-case letter, then up to 39 "
-                         "of a-z, 0-9, _ and -",
-                         k->name, p->name);
+            aff_complain(
+                fill->source, p->mark,
+                "keyspaces.%s.indexes.%.60s: this is no name of an index: expected a lower-case letter, then up to 39 "
+                "of a-z, 0-9, _ and -",
+                k->name, p->name);
         else if (strcmp(p->value, AFF_INDEX_OF_EVENT_TIME) != 0 && !is_pointer(p->value))
-            aff_complain(fill->source, p->mark,
-                         "keyspaces.%s.indexes.%s: %s is not a JSON pointer such as /branch, and not " AFF_INDEX_OF_EVENT_TIME,
-                         k->name, p->name, aff_show(aff_str(p->value)).text);
+            aff_complain(
+                fill->source, p->mark,
+                "keyspaces.%s.indexes.%s: %s is not a JSON pointer such as /branch, and not " AFF_INDEX_OF_EVENT_TIME,
+                k->name, p->name, aff_show(aff_str(p->value)).text);
         else if (i == MOST)
-            aff_complain(fill->source, p->mark, "keyspaces.%s.indexes: has %zu entries, at most %d are possible", k->name,
-                         k->indexes.count, MOST);
+            aff_complain(fill->source, p->mark, "keyspaces.%s.indexes: has %zu entries, at most %d are possible",
+                         k->name, k->indexes.count, MOST);
     }
 }
 
@@ -137,10 +138,10 @@ static void check_cors(const struct aff_fill *fill)
     for (size_t i = 0; i < origins->count; i++)
         any |= strcmp(origins->items[i], "*") == 0;
     if (any && config->cors.credentials)
-        aff_complain(fill->source, place_of(fill, &config->cors.credentials, origins),
+        aff_complain(fill->source, aff_fill_place(fill, &config->cors.credentials, origins),
                      "cors.credentials: not with the origin *, which is every page: name the origins");
     if (any && origins->count > 1)
-        aff_complain(fill->source, place_of(fill, origins, origins),
+        aff_complain(fill->source, aff_fill_place(fill, origins, origins),
                      "cors.origins: * is all there are: name no others");
 }
 
@@ -153,4 +154,5 @@ void aff_check(const struct aff_fill *fill)
     check_limits(fill);
     check_listeners(fill);
     check_cors(fill);
+    aff_check_cluster(fill);
 }

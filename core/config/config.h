@@ -22,7 +22,8 @@
 
 enum aff_config_mode { AFF_MODE_PRODUCTION, AFF_MODE_DEVELOPMENT };
 enum aff_config_changelog { AFF_CHANGELOG_EMBEDDED, AFF_CHANGELOG_MEMORY, AFF_CHANGELOG_KAFKA };
-enum aff_config_coordinator { AFF_COORDINATOR_EMBEDDED };
+enum aff_config_coordinator { AFF_COORDINATOR_EMBEDDED, AFF_COORDINATOR_ZOOKEEPER };
+enum aff_config_peer_security { AFF_PEER_TLS, AFF_PEER_PLAIN };
 enum aff_config_sync { AFF_SYNC_FDATASYNC };
 
 /* A place: of the file when `set` is 0 (line 0: no place in it), else of the set-th `--set`. */
@@ -53,8 +54,11 @@ struct aff_config_address {
     uint16_t port; /* 0: any free one */
 };
 
+/* Is it one that listens on all addresses ("0.0.0.0:80")? */
+bool aff_config_is_any(const struct aff_config_address *address);
+
 struct aff_config_http {
-    struct aff_config_address listen;
+    struct aff_config_address listen, advertise; /* advertise.text NULL: not given */
 };
 
 struct aff_config_limits {
@@ -66,6 +70,7 @@ struct aff_config_limits {
     uint64_t bodies;                  /* bytes of all bodies in flight */
     uint64_t body_min_rate;           /* bytes a second; 0: any */
     int64_t stall_timeout_ms;
+    int64_t master_wait_ms;
 };
 
 struct aff_config_keyspace {
@@ -77,6 +82,7 @@ struct aff_config_keyspace {
     int64_t compaction_lag_ms, tombstone_retention_ms;
     uint64_t max_value; /* bytes */
     struct aff_config_properties indexes; /* name: a JSON pointer, or AFF_INDEX_OF_EVENT_TIME */
+    struct aff_config_properties assign;  /* partitions: nodes; see aff_config_assigned() */
 };
 #define AFF_INDEX_OF_EVENT_TIME "event-time"
 
@@ -86,6 +92,7 @@ struct aff_config {
     enum aff_config_mode mode;
     struct {
         char *name, *data;
+        char *zone;     /* NULL: none */
         unsigned loops; /* 0: one per core */
     } node;
     struct aff_config_http *http;
@@ -104,6 +111,15 @@ struct aff_config {
         int64_t start_timeout_ms; /* 0: none */
     } kafka;
     enum aff_config_coordinator coordinator;
+    struct {
+        char *connect, *auth; /* NULL: not given */
+        int64_t session_ms, tick_ms;
+    } zookeeper;
+    struct {
+        struct aff_config_address listen, advertise; /* advertise.text NULL: not given */
+        enum aff_config_peer_security security;
+        char *certificate, *key, *ca; /* NULL: not given */
+    } peer;
     struct {
         enum aff_log_format format;
         enum aff_log_level level;
@@ -164,6 +180,12 @@ AFF_CLEANUP_OF(struct aff_config, aff_config_free)
  * Only while nobody else uses the configuration, and pointers to other keyspaces are void after it.
  */
 struct aff_config_keyspace *aff_config_keyspace(struct aff_config *config, const char *name);
+
+/*
+ * The static lists of a keyspace: for each partition its nodes, as many as replicas. NULL when it has none. One block of
+ * memory, to be freed by free().
+ */
+const char *const *const *aff_config_assigned(const struct aff_config_keyspace *keyspace);
 
 /*
  * Adds what the changelog's driver found wrong with the configuration: with its place when the text begins with a property

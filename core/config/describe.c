@@ -33,7 +33,9 @@ static const char introduction[] =
     "| type | how it is written |\n"
     "| --- | --- |\n"
     "| name | a lower-case letter, then up to 39 of `a-z`, `0-9` and `_` |\n"
+    "| label | likewise, also with `-` |\n"
     "| address | `host:port`, `[::1]:port`; in YAML within quotes |\n"
+    "| servers | addresses with commas and no spaces between them |\n"
     "| path | UTF-8 without control characters |\n"
     "| duration | a whole number with its unit: `500ms`, `30s`, `5m`, `1h`, `7d` |\n"
     "| size | a whole number with its unit: `100B`, `16KiB`, `64MiB`, `1GiB` (of 1024) |\n"
@@ -52,6 +54,12 @@ static const char *type_name(enum aff_setting_type type)
     switch (type) {
     case AFF_TYPE_WORD:
         return "name";
+    case AFF_TYPE_LABEL:
+        return "label";
+    case AFF_TYPE_TEXT:
+        return "text";
+    case AFF_TYPE_SERVERS:
+        return "servers";
     case AFF_TYPE_PATH:
         return "path";
     case AFF_TYPE_ADDRESS:
@@ -74,6 +82,8 @@ static const char *type_name(enum aff_setting_type type)
         return "route";
     case AFF_TYPE_PROPERTIES:
         return "text";
+    case AFF_TYPE_PLACES:
+        return "list of labels";
     }
     return "";
 }

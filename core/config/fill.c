@@ -97,10 +97,10 @@ static void fill_properties(struct aff_fill *fill, const struct place *place, co
     if (node->kind == AFF_NODE_NULL)
         return;
     if (node->kind != AFF_NODE_MAP)
-        aff_complain(fill->source, node->mark, "%s%s: expected a map of properties, not %s", place->prefix, name,
-                     kind_name(node->kind));
+        aff_complain(fill->source, node->mark, "%s%s: expected a map of %s, not %s", place->prefix, name,
+                     setting->type == AFF_TYPE_PLACES ? "partitions" : "properties", kind_name(node->kind));
     for (size_t i = 0; node->kind == AFF_NODE_MAP && i < node->count; i++)
-        aff_fill_property(fill, (char *)place->base + setting->offset, prefix, &node->entries[i]);
+        aff_fill_property(fill, setting, (char *)place->base + setting->offset, prefix, &node->entries[i]);
 }
 
 static void fill_group(struct aff_fill *fill, enum aff_group_id id, const struct aff_document_node *node);
@@ -135,10 +135,9 @@ static void fill_entry(struct aff_fill *fill, const struct place *place, const s
         full = aff_str(""); /* no setting has such a name */
     const struct aff_setting *setting = aff_setting_find(place->group, full);
     bool top = place->group == AFF_GROUP_ROOT && place->section[0] == '\0';
-    const struct aff_later *later = top ? aff_later_find(full) : NULL;
     const struct aff_setting *beside = aff_setting_beside(place->group, place->section);
 
-    if (setting && setting->type == AFF_TYPE_PROPERTIES)
+    if (setting && aff_type_is_map(setting->type))
         fill_properties(fill, place, setting, entry->value);
     else if (setting && aff_type_is_list(setting->type))
         fill_list(fill, place, setting, entry->value);
@@ -149,9 +148,7 @@ static void fill_entry(struct aff_fill *fill, const struct place *place, const s
     else if (top && aff_group_find(full) != AFF_GROUP_ROOT)
         fill_group(fill, aff_group_find(full), entry->value);
     else if (beside)
-        aff_fill_property(fill, (char *)place->base + beside->offset, place->prefix, entry);
-    else if (later)
-        aff_complain(fill->source, entry->key->mark, "%s: not in this build yet: %s", later->path, later->text);
+        aff_fill_property(fill, beside, (char *)place->base + beside->offset, place->prefix, entry);
     else
         aff_complain_unknown(fill, place->group, place->prefix, place->section, entry->key);
 }

@@ -31,14 +31,17 @@ void aff_fill_fini(struct aff_fill *fill); /* not the config */
 /* The given value of a member, or NULL when it has its default. */
 const struct aff_given *aff_fill_given(const struct aff_fill *fill, const void *member);
 
-/* Adds a property to the member of a PROPERTIES setting; `prefix` is what stands before its name (properties.c). */
-void aff_fill_property(const struct aff_fill *fill, void *member, const char *prefix,
+/* Adds a property to the member of a PROPERTIES or PLACES setting; `prefix` is what stands before its name (properties.c). */
+void aff_fill_property(const struct aff_fill *fill, const struct aff_setting *setting, void *member, const char *prefix,
                        const struct aff_document_entry *entry);
 /* The value of a property of this name, or NULL. */
 const char *aff_property(const struct aff_config_properties *properties, const char *name);
 
-/* Rules that concern more than one value (check.c). */
+/* Rules that concern more than one value (check.c); those of a cluster (check_cluster.c). */
 void aff_check(const struct aff_fill *fill);
+void aff_check_cluster(const struct aff_fill *fill);
+/* Where `member` was given, or `other` when that one has its default. */
+struct aff_mark aff_fill_place(const struct aff_fill *fill, const void *member, const void *other);
 
 /*
  * Complains that there is no setting `key` below `prefix` ("", "limits.", "keyspaces.accounts.") and says what may have

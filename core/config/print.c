@@ -15,8 +15,8 @@ static bool is_set(const struct aff_setting *setting, const void *base)
         memcpy(&list, member, sizeof list);
         return setting->fallback || list.count > 0;
     }
-    if (setting->type != AFF_TYPE_PROPERTIES)
-        return setting->fallback || aff_number_of(setting, member) != 0;
+    if (!aff_type_is_map(setting->type))
+        return setting->fallback || aff_value_is_given(setting, member);
     memcpy(&properties, member, sizeof properties);
     return properties.count > 0;
 }
@@ -24,7 +24,7 @@ static bool is_set(const struct aff_setting *setting, const void *base)
 static void print_setting(const struct aff_setting *setting, const void *base, const char *indent, FILE *to)
 {
     size_t section = aff_section_len(setting->path);
-    bool lines = setting->type == AFF_TYPE_PROPERTIES;
+    bool lines = aff_type_is_map(setting->type);
     if (!setting->beside)
         fprintf(to, "%s%s:%s", indent, setting->path + section + (section > 0), lines ? "" : " ");
     aff_value_print(setting, (const char *)base + setting->offset, to);

@@ -1,6 +1,6 @@
 /*
- * properties.c - names that the table of settings does not know, because they belong to somebody else (librdkafka, topics):
- * kept as text with their places, checked for what any of them must be, printed with secrets left out.
+ * properties.c - names that the table of settings does not know, because they belong to somebody else (librdkafka, topics) or are
+ * numbers (partitions): kept as text with their places, checked for what any of them must be, printed with secrets left out.
  */
 #include "config/fill.h"
 #include "config/utf8.h"
@@ -10,7 +10,7 @@
 
 #include <stdlib.h>
 
-enum { MOST_PROPERTIES = 500, NAME_MAX_LEN = 128, VALUE_MAX_LEN = 64 * 1024 };
+enum { MOST_PROPERTIES = 500, NAME_MAX_LEN = 128, VALUE_MAX_LEN = 64 * 1024, MOST_PLACES = 4096 };
 
 /* ---- reading ---- */
 
@@ -54,6 +54,45 @@ static size_t count(const void *member)
     return all.count;
 }
 
+/* The items of a list with commas between them, to be freed; NULL when one is not a single value, or they are too many. */
+static char *joined(const struct aff_document_node *list)
+{
+    size_t size = 1;
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->entries[i].value->kind != AFF_NODE_SCALAR)
+            return NULL;
+        size += list->entries[i].value->len + 2;
+    }
+    if (size > VALUE_MAX_LEN)
+        return NULL;
+    char *text = aff_xcalloc(size, 1), *at = text;
+    for (size_t i = 0; i < list->count; i++) {
+        aff_bytes item = aff_document_text(list->entries[i].value);
+        at = stpcpy(at, i ? ", " : "");
+        at = (char *)memcpy(at, item.data, item.len) + item.len;
+    }
+    return text;
+}
+
+/* A list of nodes is kept as one text; what the numbers and names must be, check_cluster.c knows. */
+static void fill_places(const struct aff_fill *fill, void *member, const char *prefix,
+                        const struct aff_document_entry *entry)
+{
+    const struct aff_document_node *name = entry->key, *node = entry->value;
+    char *text = node->kind == AFF_NODE_LIST ? joined(node) : NULL;
+    if (node->kind == AFF_NODE_SCALAR && node->len <= VALUE_MAX_LEN)
+        text = aff_text_copy(aff_document_text(node));
+    if (!text || count(member) >= MOST_PLACES) {
+        aff_complain(fill->source, node->mark, "%s%s: %s", prefix, aff_show(aff_document_text(name)).text,
+                     text ? "there are more entries than partitions can be"
+                          : "expected a list of node names, such as [n1, n2]");
+        free(text);
+        return;
+    }
+    add(member, (struct aff_config_property){
+                    .name = aff_text_copy(aff_document_text(name)), .value = text, .mark = name->mark });
+}
+
 /* What is wrong with the property, for a text that goes on "<path>: "; NULL: nothing. */
 static const char *wrong_with(const struct aff_document_node *name, const struct aff_document_node *node,
                               const void *member)
@@ -72,12 +111,16 @@ static const char *wrong_with(const struct aff_document_node *name, const struct
     return count(member) >= MOST_PROPERTIES ? "there are more than 500 properties" : NULL;
 }
 
-void aff_fill_property(const struct aff_fill *fill, void *member, const char *prefix,
+void aff_fill_property(const struct aff_fill *fill, const struct aff_setting *setting, void *member, const char *prefix,
                        const struct aff_document_entry *entry)
 {
     const struct aff_document_node *name = entry->key, *node = entry->value;
     if (node->kind == AFF_NODE_NULL)
         return; /* the same as not given */
+    if (setting->type == AFF_TYPE_PLACES) {
+        fill_places(fill, member, prefix, entry);
+        return;
+    }
     const char *wrong = wrong_with(name, node, member);
     if (wrong)
         aff_complain(fill->source, is_property_name(aff_document_text(name)) ? node->mark : name->mark, "%s%s: %s",

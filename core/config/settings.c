@@ -14,6 +14,9 @@
 
 /* The member that a path names; those of durations carry their unit. */
 #define MEMBER_WORD(path) path
+#define MEMBER_LABEL(path) path
+#define MEMBER_TEXT(path) path
+#define MEMBER_SERVERS(path) path
 #define MEMBER_PATH(path) path
 #define MEMBER_ADDRESS(path) path
 #define MEMBER_ENUM(path) path
@@ -25,8 +28,12 @@
 #define MEMBER_TOKENS(path) path
 #define MEMBER_ROUTE(path) path
 #define MEMBER_PROPERTIES(path) path
+#define MEMBER_PLACES(path) path
 
 #define C_TYPE_WORD char *
+#define C_TYPE_LABEL char *
+#define C_TYPE_TEXT char *
+#define C_TYPE_SERVERS char *
 #define C_TYPE_PATH char *
 #define C_TYPE_ADDRESS struct aff_config_address
 #define C_TYPE_ENUM unsigned
@@ -38,9 +45,9 @@
 #define C_TYPE_TOKENS struct aff_config_list
 #define C_TYPE_ROUTE struct aff_key_route
 #define C_TYPE_PROPERTIES struct aff_config_properties
+#define C_TYPE_PLACES struct aff_config_properties
 
 #define AFF_GROUP(...)
-#define AFF_LATER(...)
 
 #define AFF_SETTING(group, path, type, ...)                                                                            \
     static_assert(_Generic(((STRUCT_##group *)0)->MEMBER_##type(path), C_TYPE_##type : 1, default : 0),                \
@@ -60,21 +67,9 @@ const struct aff_setting aff_settings[] = {
 };
 #undef AFF_SETTING
 #undef AFF_GROUP
-#undef AFF_LATER
 const size_t aff_settings_count = sizeof aff_settings / sizeof *aff_settings;
 
 #define AFF_SETTING(...)
-
-#define AFF_LATER(where, what) { .path = #where, .text = (what) },
-#define AFF_GROUP(...)
-const struct aff_later aff_laters[] = {
-#include "config/settings.def"
-};
-#undef AFF_LATER
-#undef AFF_GROUP
-const size_t aff_laters_count = sizeof aff_laters / sizeof *aff_laters;
-
-#define AFF_LATER(...)
 #define AFF_GROUP(id, where, kind, type, ...)                                                                          \
     [AFF_GROUP_##id] = { .path = #where,                                                                               \
                          .shape = AFF_SHAPE_##kind,                                                                    \
@@ -85,7 +80,6 @@ const size_t aff_laters_count = sizeof aff_laters / sizeof *aff_laters;
 static const struct aff_group groups[AFF_GROUPS] = {
 #include "config/settings.def"
 };
-#undef AFF_LATER
 #undef AFF_GROUP
 #undef AFF_SETTING
 
@@ -135,14 +129,6 @@ enum aff_group_id aff_group_find(aff_bytes path)
     return AFF_GROUP_ROOT;
 }
 
-const struct aff_later *aff_later_find(aff_bytes path)
-{
-    for (size_t i = 0; i < aff_laters_count; i++)
-        if (aff_bytes_equal(aff_str(aff_laters[i].path), path))
-            return &aff_laters[i];
-    return NULL;
-}
-
 struct aff_full_path aff_setting_full_path(const struct aff_setting *setting)
 {
     struct aff_full_path full;
@@ -156,6 +142,8 @@ struct aff_full_path aff_setting_full_path(const struct aff_setting *setting)
         len = aff_section_len(setting->path);
     if (setting->type == AFF_TYPE_PROPERTIES)
         after = setting->group == AFF_GROUP_ROOT ? ".<property>" : ".<index>";
+    else if (setting->type == AFF_TYPE_PLACES)
+        after = ".<partitions>";
     (void)snprintf(full.text, sizeof full.text, "%s%s%.*s%s", group, between, (int)len, setting->path, after);
     return full;
 }

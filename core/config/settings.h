@@ -8,18 +8,22 @@
 #include <stdint.h>
 
 enum aff_setting_type {
-    AFF_TYPE_WORD,      /* char *: a name, [a-z][a-z0-9_]{0,39} */
-    AFF_TYPE_PATH,      /* char * */
-    AFF_TYPE_ADDRESS,   /* struct aff_config_address */
-    AFF_TYPE_ENUM,      /* an enum: the place among .words */
-    AFF_TYPE_BOOL,      /* bool */
-    AFF_TYPE_INT,       /* unsigned */
-    AFF_TYPE_DURATION,  /* int64_t, milliseconds; 0 when not set and without a fallback */
-    AFF_TYPE_SIZE,      /* uint64_t, bytes */
-    AFF_TYPE_ORIGINS,   /* struct aff_config_list: "https://a.example", "*" */
-    AFF_TYPE_TOKENS,    /* the same: names of header fields, methods */
-    AFF_TYPE_ROUTE,     /* struct aff_key_route */
-    AFF_TYPE_PROPERTIES /* struct aff_config_properties: a map of names that this table does not know */
+    AFF_TYPE_WORD,       /* char *: a name, [a-z][a-z0-9_]{0,39} */
+    AFF_TYPE_LABEL,      /* char *: a name that may have dashes, [a-z][a-z0-9_-]{0,39} */
+    AFF_TYPE_TEXT,       /* char *: anything in one line */
+    AFF_TYPE_PATH,       /* char * */
+    AFF_TYPE_ADDRESS,    /* struct aff_config_address */
+    AFF_TYPE_SERVERS,    /* char *: "host:port,host:port", perhaps with a path at its end */
+    AFF_TYPE_ENUM,       /* an enum: the place among .words */
+    AFF_TYPE_BOOL,       /* bool */
+    AFF_TYPE_INT,        /* unsigned */
+    AFF_TYPE_DURATION,   /* int64_t, milliseconds; 0 when not set and without a fallback */
+    AFF_TYPE_SIZE,       /* uint64_t, bytes */
+    AFF_TYPE_ORIGINS,    /* struct aff_config_list: "https://a.example", "*" */
+    AFF_TYPE_TOKENS,     /* the same: names of header fields, methods */
+    AFF_TYPE_ROUTE,      /* struct aff_key_route */
+    AFF_TYPE_PROPERTIES, /* struct aff_config_properties: a map of names that this table does not know */
+    AFF_TYPE_PLACES      /* struct aff_config_properties: "0" or "0-3", the partitions, to "n1, n2", the nodes */
 };
 
 /* Types whose member is a struct aff_config_list. */
@@ -28,17 +32,21 @@ static inline bool aff_type_is_list(enum aff_setting_type type)
     return type == AFF_TYPE_ORIGINS || type == AFF_TYPE_TOKENS;
 }
 
+/* Types whose member is a struct aff_config_properties. */
+static inline bool aff_type_is_map(enum aff_setting_type type)
+{
+    return type == AFF_TYPE_PROPERTIES || type == AFF_TYPE_PLACES;
+}
+
 enum aff_group_shape { AFF_SHAPE_LIST, AFF_SHAPE_MAP };
 
 enum aff_group_id {
     AFF_GROUP_ROOT, /* the file itself: struct aff_config */
 #define AFF_GROUP(group, ...) AFF_GROUP_##group,
 #define AFF_SETTING(...)
-#define AFF_LATER(...)
 #include "config/settings.def"
 #undef AFF_GROUP
 #undef AFF_SETTING
-#undef AFF_LATER
     AFF_GROUPS
 };
 
@@ -48,7 +56,8 @@ struct aff_setting {
     enum aff_setting_type type;
     size_t offset; /* of the member, in the group's struct */
     bool beside;   /* PROPERTIES: no map of their own, they stand in the section beside its settings */
-    const char *fallback, *min, *max, *production_min, *words, *later, *doc;
+    bool secret;   /* TEXT: not shown */
+    const char *fallback, *min, *max, *production_min, *words, *doc;
 };
 
 struct aff_group {
@@ -60,14 +69,8 @@ struct aff_group {
     const char *doc;
 };
 
-struct aff_later {
-    const char *path, *text;
-};
-
 extern const struct aff_setting aff_settings[];
 extern const size_t aff_settings_count;
-extern const struct aff_later aff_laters[];
-extern const size_t aff_laters_count;
 
 const struct aff_group *aff_group_of(enum aff_group_id id); /* not of AFF_GROUP_ROOT */
 
@@ -79,7 +82,6 @@ const struct aff_setting *aff_setting_beside(enum aff_group_id group, const char
 bool aff_setting_is_section(enum aff_group_id group, aff_bytes path);
 /* The group that the file holds under this path, or AFF_GROUP_ROOT. */
 enum aff_group_id aff_group_find(aff_bytes path);
-const struct aff_later *aff_later_find(aff_bytes path);
 
 /* With its group: "limits.head", "http.<n>.listen", "keyspaces.<name>.partitions", "kafka.<property>". */
 struct aff_full_path {

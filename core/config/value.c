@@ -45,6 +45,28 @@ static void replace_text(void *member, aff_bytes text)
     memcpy(member, &new, sizeof new);
 }
 
+bool aff_is_label(aff_bytes text)
+{
+    const char *c = text.data;
+    if (text.len < 1 || text.len > 40 || c[0] < 'a' || c[0] > 'z')
+        return false;
+    for (size_t i = 1; i < text.len; i++)
+        if (!(c[i] >= 'a' && c[i] <= 'z') && !(c[i] >= '0' && c[i] <= '9') && c[i] != '_' && c[i] != '-')
+            return false;
+    return true;
+}
+
+static int read_label(const struct aff_setting *setting, aff_bytes text, void *member, aff_error *err)
+{
+    (void)setting;
+    if (!aff_is_label(text))
+        return aff_fail_with(err, AFF_ECONFIG,
+                             "%s is not a name: expected a lower-case letter, then up to 39 of a-z, 0-9, _ and -",
+                             aff_show(text).text);
+    replace_text(member, text);
+    return 0;
+}
+
 static int read_word(const struct aff_setting *setting, aff_bytes text, void *member, aff_error *err)
 {
     (void)setting;
@@ -81,6 +103,18 @@ static int read_path(const struct aff_setting *setting, aff_bytes text, void *me
     return 0;
 }
 
+static int read_text(const struct aff_setting *setting, aff_bytes text, void *member, aff_error *err)
+{
+    enum { TEXT_MAX_LEN = 1000 };
+    const char *shown = setting->secret ? "the text" : aff_show(text).text;
+    if (text.len == 0 || text.len > TEXT_MAX_LEN)
+        return aff_fail_with(err, AFF_ECONFIG, "has %zu bytes: expected 1 to %d", text.len, TEXT_MAX_LEN);
+    if (!is_printable(text))
+        return aff_fail_with(err, AFF_ECONFIG, "%s is not UTF-8 without control characters", shown);
+    replace_text(member, text);
+    return 0;
+}
+
 void aff_text_print(const char *text, FILE *to)
 {
     fputc('"', to);
@@ -96,10 +130,9 @@ void aff_text_print(const char *text, FILE *to)
 
 static void print_quoted(const struct aff_setting *setting, const void *member, FILE *to)
 {
-    (void)setting;
     const char *text;
     memcpy(&text, member, sizeof text);
-    aff_text_print(text, to);
+    aff_text_print(setting->secret ? "***" : text, to);
 }
 
 static void free_text(void *member)
@@ -172,6 +205,39 @@ static int read_address(const struct aff_setting *setting, aff_bytes text, void 
     return 0;
 }
 
+/* ---- several addresses, and perhaps a path ---- */
+
+static bool is_server(aff_bytes text)
+{
+    aff_bytes host, port;
+    bool brackets;
+    uint64_t number;
+    return split_address(text, &host, &port, &brackets) && is_host(host, brackets) &&
+           aff_number_read(AFF_TYPE_INT, port, &number, NULL) == 0 && number > 0 && number <= UINT16_MAX;
+}
+
+static int read_servers(const struct aff_setting *setting, aff_bytes text, void *member, aff_error *err)
+{
+    (void)setting;
+    const char *start = text.data, *path = text.len ? memchr(start, '/', text.len) : NULL;
+    aff_bytes rest = aff_bytes_of(start, path ? (size_t)(path - start) : text.len);
+    bool right = is_printable(text) && (!path || start[text.len - 1] != '/');
+    for (bool more = true; right && more;) {
+        const char *comma = rest.len ? memchr(rest.data, ',', rest.len) : NULL;
+        size_t len = comma ? (size_t)(comma - (const char *)rest.data) : rest.len;
+        right = is_server(aff_bytes_of(rest.data, len));
+        more = comma != NULL;
+        rest = aff_bytes_of((const char *)rest.data + len + more, rest.len - len - more);
+    }
+    if (!right)
+        return aff_fail_with(err, AFF_ECONFIG,
+                             "%s are not servers: expected host:port,host:port without spaces, and perhaps a "
+                             "/path behind the last",
+                             aff_show(text).text);
+    replace_text(member, text);
+    return 0;
+}
+
 static void print_address(const struct aff_setting *setting, const void *member, FILE *to)
 {
     struct aff_config_address address;
@@ -204,9 +270,6 @@ int aff_word_index(const char *words, aff_bytes word)
 static int read_enum(const struct aff_setting *setting, aff_bytes text, void *member, aff_error *err)
 {
     int index = aff_word_index(setting->words, text);
-    if (index < 0 && aff_word_index(setting->later, text) >= 0)
-        return aff_fail_with(err, AFF_ECONFIG, "%s is not in this build yet: use %s", aff_show(text).text,
-                             setting->fallback);
     if (index < 0)
         return aff_fail_with(err, AFF_ECONFIG, "%s is not one of %s", aff_show(text).text, setting->words);
     unsigned value = (unsigned)index;
@@ -318,7 +381,7 @@ static int read_properties(const struct aff_setting *setting, aff_bytes text, vo
 {
     (void)text;
     (void)member;
-    return aff_fail_with(err, AFF_ECONFIG, "%s is a map of properties", setting->path);
+    return aff_fail_with(err, AFF_ECONFIG, "%s is a map", setting->path);
 }
 
 static void print_properties(const struct aff_setting *setting, const void *member, FILE *to)
@@ -358,6 +421,9 @@ struct type {
 
 static const struct type types[] = {
     [AFF_TYPE_WORD] = { read_word, print_quoted, free_text },
+    [AFF_TYPE_LABEL] = { read_label, print_quoted, free_text },
+    [AFF_TYPE_TEXT] = { read_text, print_quoted, free_text },
+    [AFF_TYPE_SERVERS] = { read_servers, print_quoted, free_text },
     [AFF_TYPE_PATH] = { read_path, print_quoted, free_text },
     [AFF_TYPE_ADDRESS] = { read_address, print_address, free_address },
     [AFF_TYPE_ENUM] = { read_enum, print_enum, NULL },
@@ -369,6 +435,7 @@ static const struct type types[] = {
     [AFF_TYPE_TOKENS] = { aff_list_read, aff_list_print, aff_list_free },
     [AFF_TYPE_ROUTE] = { read_route, print_route, NULL },
     [AFF_TYPE_PROPERTIES] = { read_properties, print_properties, free_properties },
+    [AFF_TYPE_PLACES] = { read_properties, print_properties, free_properties },
 };
 
 int aff_value_read(const struct aff_setting *setting, aff_bytes text, void *member, aff_error *err)
@@ -385,4 +452,24 @@ void aff_value_free(const struct aff_setting *setting, void *member)
 {
     if (types[setting->type].free)
         types[setting->type].free(member);
+}
+
+bool aff_value_is_given(const struct aff_setting *setting, const void *member)
+{
+    struct aff_config_address address;
+    const char *text;
+    switch (setting->type) {
+    case AFF_TYPE_ADDRESS:
+        memcpy(&address, member, sizeof address);
+        return address.text != NULL;
+    case AFF_TYPE_WORD:
+    case AFF_TYPE_LABEL:
+    case AFF_TYPE_TEXT:
+    case AFF_TYPE_PATH:
+    case AFF_TYPE_SERVERS:
+        memcpy(&text, member, sizeof text);
+        return text != NULL;
+    default:
+        return aff_number_of(setting, member) != 0;
+    }
 }

@@ -22,6 +22,9 @@ void aff_value_print(const struct aff_setting *setting, const void *member, FILE
 /* Frees what the member owns, and forgets it. */
 void aff_value_free(const struct aff_setting *setting, void *member);
 
+/* Of a setting without a default: does the member hold anything? Texts, addresses and numbers. */
+bool aff_value_is_given(const struct aff_setting *setting, const void *member);
+
 /* A number by the type (INT, DURATION, SIZE), and as text in the largest unit that shows it exactly. */
 int aff_number_read(enum aff_setting_type type, aff_bytes text, uint64_t *ret_number, aff_error *err);
 struct aff_number_text {
@@ -33,6 +36,8 @@ uint64_t aff_number_of(const struct aff_setting *setting, const void *member);
 
 /* Is it a name that settings and keyspaces may have: [a-z][a-z0-9_]{0,39}? */
 bool aff_is_word(aff_bytes text);
+/* Is it a name that nodes may have: [a-z][a-z0-9_-]{0,39}? */
+bool aff_is_label(aff_bytes text);
 
 /* A text of its own, with a NUL at its end, to be freed. */
 char *aff_text_copy(aff_bytes text);

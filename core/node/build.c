@@ -57,10 +57,13 @@ static int make_data_folder(const struct aff_node *node, aff_error *err)
 
 /* ---- coordinator ---- */
 
-static void make_coordinator(struct aff_node *node)
+static int make_coordinator(struct aff_node *node, aff_error *err)
 {
+    if (node->config->coordinator == AFF_COORDINATOR_ZOOKEEPER)
+        return aff_fail_with(err, AFF_ECONFIG, "coordinator: zookeeper cannot be served by this build: use embedded");
     struct aff_coordinator_embedded_opts opts = { .exclusive = aff_node_owns_log(node), .logger = &node->logger };
     node->coordinator = aff_coordinator_embedded_new(&opts);
+    return 0;
 }
 
 /* ---- loops ---- */
@@ -342,8 +345,9 @@ int aff_node_build(struct aff_node *node, aff_error *err)
     if (code)
         return code;
     make_spaces(node);
-    make_coordinator(node);
-    code = make_loops(node, err);
+    code = make_coordinator(node, err);
+    if (code == 0)
+        code = make_loops(node, err);
     if (code == 0)
         code = make_partitions(node, err);
     if (code)

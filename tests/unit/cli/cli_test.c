@@ -99,7 +99,7 @@ static void check_prints_the_effective_settings(void **state)
     assert_string_equal(result.err, "");
     assert_non_null(strstr(result.out, "cluster: \"demo\"\n"));
     assert_non_null(strstr(result.out, "  name: \"n7\"\n"));
-    assert_non_null(strstr(result.out, "  accounts:\n    partitions: 2\n    route: \"whole-key\"\n    replicas: 1\n    ttl: 90m\n"));
+    assert_non_null(strstr(result.out, "  accounts:\n    partitions: 2\n    route: \"whole-key\"\n    replicas: 2\n    ttl: 90m\n"));
     free(result.out);
     free(result.err);
 }

@@ -90,7 +90,7 @@ static void keyspaces_keep_their_order_and_fill_up_with_defaults(void **state)
     assert_int_equal(c->keyspaces[0].max_value, 65536);
     assert_string_equal(c->keyspaces[1].name, "accounts");
     assert_int_equal(c->keyspaces[1].partitions, 8);
-    assert_int_equal(c->keyspaces[1].replicas, 1);
+    assert_int_equal(c->keyspaces[1].replicas, 2);
     assert_int_equal(c->keyspaces[1].ttl_ms, 0);
     assert_false(c->keyspaces[1].require_match);
     assert_int_equal(c->keyspaces[1].compaction_lag_ms, 3600 * 1000);
@@ -166,7 +166,7 @@ static void every_error_is_told_with_its_place(void **state)
         "limits: { head: 16, idle_timeout: 60 }\n"
         "http: [ { listen: 8080 } ]\n"
         "keyspaces:\n"
-        "  accounts: { partitions: 0, replicas: 2 }\n"
+        "  accounts: { partitions: 0, replicas: 8 }\n"
         "  Sessions: { ttl: 1.5h }\n",
         NULL,
         "test.yaml:1:10: cluster: Demo is not a name: expected a lower-case letter, then up to 39 of a-z, 0-9 and _\n"
@@ -176,7 +176,7 @@ static void every_error_is_told_with_its_place(void **state)
         "test.yaml:5:19: http.0.listen: 8080 is not an address: expected host:port, such as 127.0.0.1:8080 or "
         "[::1]:8080\n"
         "test.yaml:7:27: keyspaces.accounts.partitions: 0 is below the minimum 1\n"
-        "test.yaml:7:40: keyspaces.accounts.replicas: 2 is above the maximum 1\n"
+        "test.yaml:7:40: keyspaces.accounts.replicas: 8 is above the maximum 7\n"
         "test.yaml:8:3: keyspaces: Sessions is not a name: expected a lower-case letter, then up to 39 of a-z, "
         "0-9 and _\n"
         "test.yaml:8:20: keyspaces.Sessions.ttl: 1.5h is not a whole number with a unit: 500ms, 30s, 5m, 1h or "
@@ -215,7 +215,7 @@ static void a_key_like_no_other_is_told_the_names_there(void **state)
     expect_errors("log: { colours: true }\ndatabase: x\n", NULL,
                   "test.yaml:1:8: log.colours: there is no such setting; here are format, level\n"
                   "test.yaml:2:1: database: there is no such setting; here are cluster, mode, node, limits, changelog, "
-                  "embedded, kafka, coordinator, log, json, cors, gzip, http, keyspaces\n");
+                  "embedded, kafka, coordinator, zookeeper, peer, log, json, cors, gzip, http, keyspaces\n");
 }
 
 static void a_key_given_twice_is_an_error(void **state)
@@ -244,14 +244,9 @@ static void a_list_a_map_and_a_value_are_not_taken_for_each_other(void **state)
                   "test.yaml:2:17: keyspaces.a: expected a map of settings, not a single value\n");
 }
 
-static void what_comes_with_a_later_release_says_so(void **state)
+static void a_word_that_is_none_of_those_is_told_them(void **state)
 {
     (void)state;
-    expect_errors("coordinator: zookeeper\n"
-                  "zookeeper: {}\n",
-                  NULL,
-                  "test.yaml:1:14: coordinator: zookeeper is not in this build yet: use embedded\n"
-                  "test.yaml:2:1: zookeeper: not in this build yet: use coordinator: embedded\n");
     expect_errors("changelog: disk\n", NULL, "test.yaml:1:12: changelog: disk is not one of embedded|memory|kafka\n");
 }
 
@@ -353,7 +348,7 @@ int main(void)
         cmocka_unit_test(a_key_like_no_other_is_told_the_names_there),
         cmocka_unit_test(a_key_given_twice_is_an_error),
         cmocka_unit_test(a_list_a_map_and_a_value_are_not_taken_for_each_other),
-        cmocka_unit_test(what_comes_with_a_later_release_says_so),
+        cmocka_unit_test(a_word_that_is_none_of_those_is_told_them),
         cmocka_unit_test(production_has_rules_that_development_has_not),
         cmocka_unit_test(limits_must_fit_each_other),
         cmocka_unit_test(errors_beyond_a_thousand_are_not_kept),

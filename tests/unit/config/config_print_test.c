@@ -33,6 +33,12 @@ static void what_is_printed_loads_again(void **state)
     expect_same_after_printing("cors: { origins: [ \"https://a.example\", \"http://[::1]:3000\" ], headers: X-A }\n",
                                (sets_t){ "cors.methods=GET, PUT" });
     expect_same_after_printing("cors: { methods: [] }\n", NULL);
+    expect_same_after_printing("node: { name: a-1, zone: z-1 }\n"
+                               "http: [ { advertise: \"h:0\" } ]\n"
+                               "zookeeper: { connect: \"a:1,b:2/c\", session: 3s }\n"
+                               "peer: { advertise: \"h:1\", security: plain, certificate: c, key: k, ca: a }\n"
+                               "keyspaces: { a: { replicas: 1, partitions: 2, assign: { 0-1: n1 } } }\n",
+                               NULL);
     expect_same_after_printing("", (sets_t){ "node.data= x ", "cluster=on", "keyspaces.y.ttl=1h" });
 }
 
@@ -65,6 +71,7 @@ static void every_setting_is_printed(void **state)
                               "  bodies: 64MiB\n"
                               "  body_min_rate: 1KiB\n"
                               "  stall_timeout: 5s\n"
+                              "  master_wait: 10s\n"
                               "changelog: embedded\n"
                               "embedded:\n"
                               "  segment: 64MiB\n"
@@ -74,6 +81,12 @@ static void every_setting_is_printed(void **state)
                               "kafka:\n"
                               "  producers: 0\n"
                               "coordinator: embedded\n"
+                              "zookeeper:\n"
+                              "  session: 4s\n"
+                              "  tick: 500ms\n"
+                              "peer:\n"
+                              "  listen: \"127.0.0.1:0\"\n"
+                              "  security: tls\n"
                               "log:\n"
                               "  format: logfmt\n"
                               "  level: info\n"
@@ -91,7 +104,7 @@ static void every_setting_is_printed(void **state)
                               "  a:\n"
                               "    partitions: 8\n"
                               "    route: \"whole-key\"\n"
-                              "    replicas: 1\n"
+                              "    replicas: 2\n"
                               "    ttl: 90m\n"
                               "    require_match: false\n"
                               "    compaction_lag: 1h\n"

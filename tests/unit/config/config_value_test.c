@@ -226,8 +226,10 @@ static void rows_have_what_their_type_and_the_printing_need(void **state)
         size_t len = s->doc ? strlen(s->doc) : 0;
         if (len == 0 || s->doc[len - 1] != '.' || strchr(s->doc, '|'))
             fail_msg("%s: expected a sentence without | as doc", s->path);
-        if (!s->fallback && !is_numeric(s) && s->type != AFF_TYPE_PROPERTIES && !aff_type_is_list(s->type))
-            fail_msg("%s: only numbers, lists and properties can be without a default", s->path);
+        if (!s->fallback && (s->type == AFF_TYPE_ENUM || s->type == AFF_TYPE_BOOL || s->type == AFF_TYPE_ROUTE))
+            fail_msg("%s: a setting of this type has a default", s->path);
+        if (s->secret && s->type != AFF_TYPE_TEXT)
+            fail_msg("%s: only texts can be secret", s->path);
         if (s->beside && (s->type != AFF_TYPE_PROPERTIES || !dot))
             fail_msg("%s: only properties can stand beside the settings of a section", s->path);
         if ((s->words != NULL) != (s->type == AFF_TYPE_ENUM))
