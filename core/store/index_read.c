@@ -9,6 +9,7 @@
  */
 #include "store/index_inner.h"
 
+#include "base/buf.h"
 #include "base/list.h"
 #include "store/item.h"
 
@@ -122,13 +123,12 @@ static bool is_beyond(const struct walk *w, aff_bytes entry)
 static void put_entry(struct walk *w, aff_bytes place, aff_bytes key, aff_bytes stored)
 {
     unsigned char *to = w->to + w->len;
-    uint32_t size = (uint32_t)(KEY_HEAD + key.len + stored.len);
-    uint16_t place_len = (uint16_t)place.len, key_len = (uint16_t)key.len;
-    memcpy(to + SIZE_AT, &size, sizeof size);
-    memcpy(to + LENGTH_AT, &place_len, sizeof place_len);
+    size_t size = KEY_HEAD + key.len + stored.len;
+    aff_put_u32(to + SIZE_AT, (uint32_t)size);
+    aff_put_u16(to + LENGTH_AT, (uint16_t)place.len);
     memcpy(to + PLACE_AT, place.data, place.len);
     to += PLACE_AT + place.len;
-    memcpy(to, &key_len, sizeof key_len);
+    aff_put_u16(to, (uint16_t)key.len);
     memcpy(to + KEY_HEAD, key.data, key.len);
     if (stored.data && stored.len)
         memcpy(to + KEY_HEAD + key.len, stored.data, stored.len);
@@ -234,10 +234,9 @@ int aff_store_reader_index_step(struct aff_store_reader *reader, const struct af
 void aff_index_entry_read(const void *entry, struct aff_store_entry *ret)
 {
     size_t size;
-    uint16_t key_len;
     aff_bytes place = aff_store_entry_key(entry, &size);
     const unsigned char *at = (const unsigned char *)place.data + place.len;
-    memcpy(&key_len, at, sizeof key_len);
+    uint16_t key_len = aff_get_u16(at);
     aff_bytes key = aff_bytes_of(at + KEY_HEAD, key_len);
     aff_bytes stored = aff_bytes_of(at + KEY_HEAD + key_len, size - PLACE_AT - place.len - KEY_HEAD - key_len);
     *ret = (struct aff_store_entry){ .key = key, .whole = stored.len > 0 };

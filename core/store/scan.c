@@ -8,8 +8,9 @@
  *   length 2   of the key
  *   key, and the stored item (item.h), which ends before its value when only keys are wanted
  *
- * Numbers are the machine's own: the copies do not leave the process. On the thread of the reader's loop.
+ * Numbers are big-endian: copies travel to other nodes. On the thread of the reader's loop; what looks at copies, on any.
  */
+#include "base/buf.h"
 #include "store/inner.h"
 #include "store/item.h"
 
@@ -82,10 +83,8 @@ static bool is_beyond(const struct aff_store_step *step, MDB_val k)
 
 static size_t put_entry(unsigned char *to, MDB_val k, const void *stored, size_t size)
 {
-    uint32_t stored_size = (uint32_t)size;
-    uint16_t length = (uint16_t)k.mv_size;
-    memcpy(to + SIZE_AT, &stored_size, sizeof stored_size);
-    memcpy(to + LENGTH_AT, &length, sizeof length);
+    aff_put_u32(to + SIZE_AT, (uint32_t)size);
+    aff_put_u16(to + LENGTH_AT, (uint16_t)k.mv_size);
     memcpy(to + KEY_AT, k.mv_data, k.mv_size);
     if (size)
         memcpy(to + KEY_AT + k.mv_size, stored, size);
@@ -144,14 +143,43 @@ int aff_store_reader_step(struct aff_store_reader *reader, const struct aff_stor
     return rc == MDB_NOTFOUND ? 0 : aff_store_code(store, rc);
 }
 
+/* ---- copies that came from elsewhere ---- */
+
+static bool is_item(aff_bytes stored)
+{
+    struct aff_item item;
+    return stored.len == 0 || aff_item_read(stored, &item);
+}
+
+/* Behind the key stands the item, or of an index the key of the value before it. */
+static bool is_behind_key(aff_bytes rest, bool indexed)
+{
+    struct aff_cursor c = aff_cursor_of(rest);
+    if (indexed && !aff_store_key_fits(aff_cursor_take(&c, aff_cursor_u16(&c))))
+        return false;
+    return !c.failed && is_item(aff_bytes_of(c.at, aff_cursor_left(&c)));
+}
+
+bool aff_store_entries_check(aff_bytes entries, bool indexed)
+{
+    struct aff_cursor c = aff_cursor_of(entries);
+    while (aff_cursor_left(&c) > 0) {
+        uint32_t size = aff_cursor_u32(&c);
+        uint16_t length = aff_cursor_u16(&c);
+        aff_bytes key = aff_cursor_take(&c, length), rest = aff_cursor_take(&c, size);
+        if (c.failed || key.len == 0 || key.len > AFF_KEY_MAX || !is_behind_key(rest, indexed))
+            return false;
+    }
+    return !c.failed;
+}
+
+/* ---- looking at them ---- */
+
 aff_bytes aff_store_entry_key(const void *entry, size_t *ret_size)
 {
     const unsigned char *at = entry;
-    uint32_t stored_size;
-    uint16_t length;
-    memcpy(&stored_size, at + SIZE_AT, sizeof stored_size);
-    memcpy(&length, at + LENGTH_AT, sizeof length);
-    *ret_size = KEY_AT + length + (size_t)stored_size;
+    uint16_t length = aff_get_u16(at + LENGTH_AT);
+    *ret_size = KEY_AT + length + (size_t)aff_get_u32(at + SIZE_AT);
     return aff_bytes_of(at + KEY_AT, length);
 }
 

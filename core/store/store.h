@@ -187,6 +187,12 @@ struct aff_store_step {
 int aff_store_reader_step(struct aff_store_reader *reader, const struct aff_store_step *step, void *to, size_t budget,
                           size_t *ret_len);
 
+/*
+ * Are these bytes whole entries as a step copies them, here or on another node; of an index when `indexed`? Nothing is taken on
+ * trust; what is not said is whether they stand in order. On any thread, like the two below.
+ */
+bool aff_store_entries_check(aff_bytes entries, bool indexed);
+
 struct aff_store_entry {
     aff_bytes key;
     struct aff_item item; /* when it is whole */

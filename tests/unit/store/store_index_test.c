@@ -168,6 +168,7 @@ static bool walk(struct model *m, struct gather *g, bool reverse, bool keys_only
         if (code == AFF_EBUILDING)
             return false;
         assert_true(code == 0 || code == 1);
+        assert_true(aff_store_entries_check(aff_bytes_of(room, len), true));
         for (size_t at = 0; at < len; at += size) {
             struct aff_store_entry entry;
             aff_bytes place = aff_store_entry_key(room + at, &size);

@@ -129,6 +129,7 @@ static int expect_step(struct model *m, const struct aff_store_step *step, size_
     int more = aff_store_reader_step(m->reader, step, m->copied, budget, &len);
     int i = next_wanted(m, step->reverse ? KEYS - 1 : 0, step), last = -1;
     assert_in_range(more, 0, 1);
+    assert_true(aff_store_entries_check(aff_bytes_of(m->copied, len), false));
     for (; at < len; at += size, entries++) {
         struct aff_store_entry e;
         if (i < 0)
@@ -283,6 +284,31 @@ static void a_value_over_the_budget_leaves_its_key(void **state)
     walk_end(w);
 }
 
+/* What another node may have sent: cut anywhere, and with any byte damaged. */
+static void damaged_copies_are_no_entries(void **state)
+{
+    static const unsigned char no_key[] = { 0, 0, 0, 0, 0, 0 };
+    struct fixture *f = *state;
+    struct walk *w = walk_of(f);
+    struct aff_store_step step = { .reverse = false };
+    size_t len, size;
+    put(f, "a", item_of("first", 1));
+    put(f, "b", item_of("second", 2));
+    commit(f);
+    assert_int_equal(aff_store_reader_step(w->reader, &step, w->copied, 4096, &len), 0);
+    (void)aff_store_entry_key(w->copied, &size);
+    for (size_t cut = 0; cut <= len; cut++)
+        assert_true(aff_store_entries_check(aff_bytes_of(w->copied, cut), false) == (cut == 0 || cut == size || cut == len));
+    for (size_t at = 0; at < len; at++) {
+        w->copied[at] ^= 0xff;
+        (void)aff_store_entries_check(aff_bytes_of(w->copied, len), false);
+        (void)aff_store_entries_check(aff_bytes_of(w->copied, len), true);
+        w->copied[at] ^= 0xff;
+    }
+    assert_false(aff_store_entries_check(aff_bytes_of(no_key, sizeof no_key), false));
+    walk_end(w);
+}
+
 static uint64_t file_size(const struct fixture *f)
 {
     char path[300];
@@ -329,6 +355,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(an_empty_store_has_no_entries, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(what_is_not_committed_is_not_seen, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(a_value_over_the_budget_leaves_its_key, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(damaged_copies_are_no_entries, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(the_file_does_not_grow_between_two_steps, fixture_setup, fixture_teardown),
     };
     if (argc > 1) {
