@@ -7,18 +7,18 @@
 #include "http/inner.h"
 
 #include "base/alloc.h"
+#include "base/listen.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { BACKLOG = 1024, ACCEPTS_AT_ONCE = 64, PAUSE_MS = 100, TURNED_AWAY_MAX = 64 };
+enum { ACCEPTS_AT_ONCE = 64, PAUSE_MS = 100, TURNED_AWAY_MAX = 64 };
 
 struct aff_listener {
     struct aff_listener_opts opts;
@@ -154,59 +154,6 @@ static void acceptable(struct aff_io *io, uint32_t epoll_events)
     }
 }
 
-/* ---- binding ---- */
-
-static int bind_one(const struct addrinfo *info, int *ret_fd)
-{
-    const int on = 1;
-    int fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (info->ai_family == AF_INET6)
-        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-    if (bind(fd, info->ai_addr, info->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0) {
-        int error = errno;
-        (void)close(fd);
-        errno = error;
-        return -1;
-    }
-    *ret_fd = fd;
-    return 0;
-}
-
-static int bind_any(const struct aff_listener_opts *opts, int *ret_fd, aff_error *err)
-{
-    const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE };
-    struct addrinfo *found = NULL;
-    char port[8];
-    (void)snprintf(port, sizeof port, "%u", (unsigned)opts->port);
-    int rc = getaddrinfo(opts->host, port, &hints, &found);
-    if (rc)
-        return aff_fail_with(err, AFF_ECONFIG, "http: cannot listen on %s port %s: %s", opts->host, port,
-                             gai_strerror(rc));
-    int error = 0, done = -1;
-    for (const struct addrinfo *info = found; info && done < 0; info = info->ai_next) {
-        done = bind_one(info, ret_fd);
-        error = errno;
-    }
-    freeaddrinfo(found);
-    return done == 0 ? 0
-                     : aff_fail_with(err, AFF_EIO, "http: cannot listen on %s port %s: %s", opts->host, port,
-                                     strerror(error));
-}
-
-static void print_address(int fd, char *out, size_t size)
-{
-    struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
-    socklen_t len = sizeof address;
-    char host[INET6_ADDRSTRLEN] = "?", port[8] = "?";
-    if (getsockname(fd, (struct sockaddr *)&address, &len) == 0)
-        (void)getnameinfo((const struct sockaddr *)&address, len, host, sizeof host, port, sizeof port,
-                          NI_NUMERICHOST | NI_NUMERICSERV);
-    (void)snprintf(out, size, address.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
-}
-
 /* ---- life ---- */
 
 int aff_listener_new(const struct aff_listener_opts *opts, struct aff_listener **ret_listener, aff_error *err)
@@ -216,9 +163,13 @@ int aff_listener_new(const struct aff_listener_opts *opts, struct aff_listener *
     listener->opts = *opts;
     listener->io.fd = -1;
     aff_list_init(&listener->turned_away);
-    int rc = bind_any(opts, &listener->io.fd, err);
+    int rc = 0;
+    if (opts->bound)
+        listener->io.fd = opts->bound;
+    else
+        rc = aff_listen("http", opts->host, opts->port, &listener->io.fd, err);
     if (rc == 0) {
-        print_address(listener->io.fd, listener->address, sizeof listener->address);
+        aff_listen_address(listener->io.fd, listener->address, sizeof listener->address);
         listener->https = aff_xmemdup(opts->https, opts->https_count * sizeof *opts->https);
         listener->io.ready = acceptable;
         listener->pause.fire = resume_accepting;

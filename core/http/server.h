@@ -120,6 +120,7 @@ struct aff_listener;
 struct aff_listener_opts {
     const char *host;              /* a name or address, without brackets */
     uint16_t port;                 /* 0: any free one */
+    int bound;                     /* a socket that listens already, taken over when the listener was made; 0: bind one */
     struct aff_loop *loop;         /* the one that accepts */
     struct aff_http *const *https; /* of all loops; the array is copied */
     unsigned https_count;

@@ -105,6 +105,7 @@ struct aff_peers *aff_peers_free(struct aff_peers *peers);
 struct aff_peer_listener_opts {
     const char *host;
     uint16_t port;
+    int bound; /* a socket that listens already (base/listen.h), taken over when the listener was made; 0: bind one */
     struct aff_loop *loop;
     struct aff_peers *const *peers;
     size_t peers_count;
