@@ -36,7 +36,8 @@ struct aff_assign {
     struct aff_assign_space *spaces;
     size_t spaces_count;
     const struct aff_members *living;
-    const struct aff_report *const *reports; /* the last of each node, live or not, in any order; without those that are too old */
+    const struct aff_report *const
+        *reports; /* the last of each node, live or not, in any order; without those that are too old */
     size_t reports_count;
     const char *const *gone; /* names of nodes that are away for so long that others shall hold their replicas */
     size_t gone_count;

@@ -29,25 +29,28 @@
 
 enum {
     AFF_CHUNK_PARTITIONS = 256,
-    AFF_CHUNK_WHY_MAX = 79,   /* bytes of a reason */
-    AFF_CHUNK_FAILS_MAX = 3,  /* hand-overs to one incarnation that failed: the controller asks it no more */
+    AFF_CHUNK_WHY_MAX = 79,  /* bytes of a reason */
+    AFF_CHUNK_FAILS_MAX = 3, /* hand-overs to one incarnation that failed: the controller asks it no more */
 };
 
 struct aff_chunk_part {
-    uint32_t epoch;                  /* the highest major epoch that was ever granted or reserved; 0: none yet */
-    uint32_t major;                  /* granted to the owner; 0: no owner */
-    char owner[AFF_MEMBER_MAX + 1];  /* an incarnation; "": nobody. It stands here until another is granted, also when it is gone */
-    char next[AFF_MEMBER_MAX + 1];   /* a hand-over to it is under way; "": none */
-    uint32_t claim, back;            /* of a hand-over: reserved for `next`, and for the owner should it fail */
-    char target[AFF_NODE_NAME_MAX + 1]; /* should lead, as soon as it is in step; one of the replicas; "": who leads is fine */
-    bool pinned;                     /* the target was wished by a person: it stays when it is reached, and is not balanced away */
+    uint32_t epoch; /* the highest major epoch that was ever granted or reserved; 0: none yet */
+    uint32_t major; /* granted to the owner; 0: no owner */
+    char owner[AFF_MEMBER_MAX +
+               1]; /* an incarnation; "": nobody. It stands here until another is granted, also when it is gone */
+    char next[AFF_MEMBER_MAX + 1]; /* a hand-over to it is under way; "": none */
+    uint32_t claim, back;          /* of a hand-over: reserved for `next`, and for the owner should it fail */
+    char target[AFF_NODE_NAME_MAX +
+                1]; /* should lead, as soon as it is in step; one of the replicas; "": who leads is fine */
+    bool pinned;    /* the target was wished by a person: it stays when it is reached, and is not balanced away */
     char failed[AFF_MEMBER_MAX + 1]; /* the hand-over to it failed, `fails` times in a row */
     uint8_t fails;
     char released[AFF_MEMBER_MAX + 1]; /* gave the partition up by itself; "" once another is granted */
     char why[AFF_CHUNK_WHY_MAX + 1];
     uint8_t replicas_count;
     uint8_t leaving; /* a bit for each replica that goes when the others are in step */
-    char replicas[AFF_REPLICAS_MAX][AFF_NODE_NAME_MAX + 1]; /* names of nodes, in the order of preference; the owner's is one of them */
+    char replicas[AFF_REPLICAS_MAX]
+                 [AFF_NODE_NAME_MAX + 1]; /* names of nodes, in the order of preference; the owner's is one of them */
 };
 
 struct aff_chunk {
@@ -98,6 +101,7 @@ int aff_chunk_release(struct aff_chunk_part *part, const char *owner, const char
 /* Who should lead; NULL: who leads is fine. It must hold a replica that stays. */
 int aff_chunk_aim(struct aff_chunk_part *part, const char *name, bool pinned, aff_error *err);
 /* The replicas, and which of them go. Owner, node of a hand-over stay among them; a target that is not, or goes, is cleared. */
-int aff_chunk_place(struct aff_chunk_part *part, const char *const *names, size_t count, uint8_t leaving, aff_error *err);
+int aff_chunk_place(struct aff_chunk_part *part, const char *const *names, size_t count, uint8_t leaving,
+                    aff_error *err);
 
 #endif

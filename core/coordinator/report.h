@@ -45,7 +45,8 @@ void aff_report_fini(struct aff_report *report);
 void aff_report_add(struct aff_report *report, const char *keyspace, uint32_t partition, enum aff_seat_state state,
                     int64_t applied);
 /* NULL: it holds no replica as far as it says. */
-const struct aff_report_seat *aff_report_find(const struct aff_report *report, const char *keyspace, uint32_t partition);
+const struct aff_report_seat *aff_report_find(const struct aff_report *report, const char *keyspace,
+                                              uint32_t partition);
 
 int aff_report_encode(const struct aff_report *report, struct aff_buf *out, aff_error *err); /* appends */
 /* `name` is that of the znode. The caller ends the report with aff_report_fini() when 0 is returned. */
