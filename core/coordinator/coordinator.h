@@ -19,6 +19,8 @@
 
 struct aff_coordinator;
 
+#define AFF_LEASED_ANY UINT32_MAX /* as leased_major: whichever it leads with */
+
 /* What a partition tells of itself. */
 enum aff_seat_state {
     AFF_SEAT_AWAY,     /* no replica is held here */
@@ -42,8 +44,10 @@ struct aff_seat {
     void (*unhost)(struct aff_seat *seat);                  /* hold none any more; comes only when it does not lead */
     void (*lead)(struct aff_seat *seat);                    /* this node should lead the partition; it is hosted */
     void (*resign)(struct aff_seat *seat);                  /* it should not, any more */
-    void (*granted)(struct aff_seat *seat, uint32_t major); /* the epoch asked for, granted to nobody else (I1) */
-    void (*give)(struct aff_seat *seat, const struct aff_give *give); /* answered by gave(); NULL: it cannot */
+    /* The epoch asked for, or the one of gave(false), granted to nobody else (I1). Who leads with a lower one claims anew. */
+    void (*granted)(struct aff_seat *seat, uint32_t major);
+    /* Answered by gave(), unless deposed() comes instead, or the driver says resign. NULL: it cannot. */
+    void (*give)(struct aff_seat *seat, const struct aff_give *give);
     struct aff_loop *loop;
     const char *keyspace;
     uint32_t partition;
@@ -52,8 +56,12 @@ struct aff_seat {
     /* The partition's, for the reports; any thread reads them. */
     atomic_int state;        /* enum aff_seat_state */
     _Atomic int64_t applied; /* everything below is applied */
-    /* The driver's: as far as it knows no other incarnation may lead the partition while the lease holds. Any thread reads it. */
-    atomic_bool leased;
+    /*
+     * The driver's: the epoch with which this incarnation owns the partition, as far as it knows, so that no other may lead while
+     * the lease holds; 0: none. Who leads with another one may not use the lease. It is 0 before lease_until() tells of a new
+     * session. Any thread reads it.
+     */
+    _Atomic uint32_t leased_major;
 };
 
 /* What a node says of itself when it becomes a member. */
@@ -87,15 +95,22 @@ struct aff_coordinator_ops {
     void (*heard)(struct aff_coordinator *c, struct aff_seat *seat);
     /*
      * Boottime ns until which no other incarnation can lead what this node leads and is leased for. INT64_MAX: always; 0: no lease.
-     * Any thread. Ask for it together with seat->leased, both after the read (I5).
+     * Any thread. Ask for it after the read, and for seat->leased_major after that (I5).
      */
     int64_t (*lease_until)(struct aff_coordinator *c);
 
     /* ---- of a cluster; NULL in a driver without one ---- */
 
-    /* The end of a `give`: the other leads now (true), or this node kept it and claims anew with `back` (false). */
+    /*
+     * The end of a `give`. True: the other leads now. False: it refused, or nothing is known, or GO was not even said: the driver
+     * takes the hand-over back by compare-and-set (this node is the owner with `back`), and only when that is committed says
+     * granted(back); or resign, when the other's took() was committed before. So exactly one of them can be leased.
+     */
     void (*gave)(struct aff_coordinator *c, struct aff_seat *seat, bool taken);
-    /* This node leads with a `major` that another handed over to it: it is to become the owner. */
+    /*
+     * This node leads with a `major` that another handed over to it: it is to become the owner. Not when the hand-over was taken
+     * back: then it leads without a lease until the other's claim deposes it.
+     */
     void (*took)(struct aff_coordinator *c, struct aff_seat *seat, uint32_t major);
 
     /* Becomes a member, when its addresses are known; and begins to send events. Once. The node's owner. */

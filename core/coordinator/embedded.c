@@ -62,7 +62,7 @@ static int take(struct aff_coordinator *c, struct aff_seat *seat, aff_error *err
     p->grant.fire = fire_grant;
     p->seed = (unsigned)aff_mono_ns(aff_loop_clock(seat->loop)) ^ seat->partition;
     seat->driver = p;
-    atomic_store(&seat->leased, true); /* as lease_until() has it */
+    atomic_store(&seat->leased_major, AFF_LEASED_ANY); /* as lease_until() has it */
     aff_loop_timer_set(seat->loop, &p->host, 0);
     return 0;
 }

@@ -10,7 +10,7 @@ enum { STUCK_S = 5, WAITING_SHOWN = 20 };
 
 const char *aff_role_name(enum aff_role role)
 {
-    static const char *const names[] = { "opening", "following", "claiming", "master", "settling", "failed" };
+    static const char *const names[] = { "opening", "following", "claiming", "master", "settling", "failed", "away" };
     return names[role];
 }
 

@@ -57,7 +57,7 @@ static const struct part_metric part_metrics[] = {
 
 static void add_role(struct aff_prom *prom, const struct aff_part_info *info, const char *partition)
 {
-    for (int role = AFF_ROLE_OPENING; role <= AFF_ROLE_FAILED; role++)
+    for (int role = AFF_ROLE_OPENING; role <= AFF_ROLE_AWAY; role++)
         aff_prom_value(prom, info->role == (enum aff_role)role, "keyspace", info->space->name, "partition", partition,
                        "role", aff_role_name((enum aff_role)role), NULL);
 }

@@ -387,9 +387,12 @@ static void fire_watch(struct aff_timer *timer)
 
 int aff_audit_new(const struct aff_audit_opts *opts, struct aff_audit **ret_audit, aff_error *err)
 {
-    struct aff_audit *a = aff_xcalloc(1, sizeof *a);
+    struct aff_audit *a;
     int code;
 
+    if (!aff_partition_store(opts->part))
+        return aff_fail_with(err, AFF_ENOMASTER, "no replica of it is held here");
+    a = aff_xcalloc(1, sizeof *a);
     a->opts = *opts;
     a->loop = aff_partition_loop(opts->part);
     a->store = aff_partition_store(opts->part);

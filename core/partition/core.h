@@ -46,13 +46,22 @@ struct aff_core *aff_core_free(struct aff_core *core);
 void aff_core_start(struct aff_core *core);                     /* once: loads the checkpoint, begins to read */
 void aff_core_lead(struct aff_core *core);                      /* the coordinator wants this node to lead */
 void aff_core_resign(struct aff_core *core);                    /* stop leading, answer what waits, go on as a standby */
-void aff_core_granted(struct aff_core *core, uint32_t major);   /* answer to request_epoch */
+/* The answer to request_epoch, or to gave(false). A master that has a lower one claims anew. */
+void aff_core_granted(struct aff_core *core, uint32_t major);
 void aff_core_submit(struct aff_core *core, struct aff_op *op); /* `done` may come inside the call */
 void aff_core_report(struct aff_core *core, const struct aff_report *report);
 bool aff_core_record(struct aff_core *core, uint64_t ticket, const struct aff_record *rec); /* false: skip the rest */
 void aff_core_read_done(struct aff_core *core, uint64_t ticket, int status, int64_t next, int64_t start, int64_t end);
 void aff_core_tick(struct aff_core *core);                      /* time has come (aff_core_next_tick) */
 void aff_core_drain(struct aff_core *core);                     /* refuse new writes; those under way finish */
+
+/* ---- events of a hand-over (handover.c) ---- */
+
+/* Another node is to lead, by `major`. Ends with coordinator->gave(), unless it is deposed or resigns before. */
+void aff_core_give(struct aff_core *core, uint32_t major);
+void aff_core_went(struct aff_core *core, bool taken); /* the answer to net->go(); counts for the newest */
+/* Another node gives to this one. Ends with net->taken(), possibly at once; one that comes again is answered with the first. */
+void aff_core_take(struct aff_core *core, const struct aff_go *go, int64_t deadline_ns);
 
 /* End of a pass. True when there is more to do at once. */
 bool aff_core_flush(struct aff_core *core);

@@ -3,7 +3,7 @@
  *
  * The giver is told by its seat (`give`): it admits nothing more to the log, waits for its reports, stops serving strict reads, and
  * says GO by `net`. The receiver, told by aff_partition_take(), claims when it has applied everything below `end`. Whatever is lost on
- * the way, the log decides; the giver that hears nothing claims anew with the epoch that was kept for it.
+ * the way, the log decides; the giver that hears nothing has the hand-over taken back (gave), and claims anew when it was.
  *
  * Threads: all on the loop of the partition.
  */
@@ -11,16 +11,10 @@
 #define AFF_PARTITION_HANDOVER_H
 
 #include "base/list.h"
-#include "changelog/record.h"
 #include "coordinator/coordinator.h"
+#include "partition/world.h"
 
 struct aff_partition;
-
-struct aff_go {
-    uint32_t major;       /* the receiver is to claim with it */
-    struct aff_stamp cur; /* of the last valid record below `end` */
-    int64_t end;          /* the giver knows everything below, and appends nothing more */
-};
 
 /* The way to other nodes; whoever makes partitions fills it. */
 struct aff_handover_net {
@@ -28,10 +22,13 @@ struct aff_handover_net {
     void (*go)(struct aff_handover_net *net, struct aff_partition *part, const struct aff_give *give, const struct aff_go *go,
                int64_t deadline_ns);
 };
-/* The answer to a GO: does the receiver lead? False: it refused, or nothing is known. */
+/* The answer to a GO: does the receiver lead? False: it refused, or nothing is known. One that comes too late does no harm. */
 void aff_partition_went(struct aff_partition *part, bool taken);
 
-/* A GO that came. Whoever brings it owns it again when `taken` comes, exactly once, possibly inside the call. */
+/*
+ * A GO (world.h) that came. Whoever brings it owns it again when `taken` comes, exactly once, possibly inside the call. False: this
+ * node does not lead, by now; it may yet, if its deadline has passed.
+ */
 struct aff_take {
     struct aff_go go;
     int64_t deadline_ns;

@@ -11,6 +11,7 @@
 #include "coordinator/coordinator.h"
 #include "partition/core.h"
 #include "partition/finder.h"
+#include "partition/handover.h"
 
 #include <stdatomic.h>
 
@@ -28,12 +29,19 @@ struct aff_partition_opts {
     struct aff_coordinator *coordinator;
     struct aff_store_opts store;     /* without indexes */
     const struct aff_finder *finder; /* the indexes; copied. NULL: none */
+    /*
+     * Beside a cluster's coordinator: nothing is opened before it says host; a store that cannot be opened then makes the partition
+     * FAILED, and is tried again. Else the store is opened by aff_partition_new(), and the log by aff_partition_start().
+     */
+    bool on_demand;
+    struct aff_handover_net *net;        /* the way to other nodes; NULL: it cannot be handed over */
+    struct aff_partition_events *events; /* NULL: nobody asks */
 };
 
 int aff_partition_new(const struct aff_partition_opts *opts, struct aff_partition **ret_part, aff_error *err);
 /*
- * Begins: opens its partition of the log, whose topic is known by now. When that fails it counts as failed, says why, and
- * tries again.
+ * Begins: opens its partition of the log, whose topic is known by now, unless it is `on_demand`. When that fails it counts as
+ * failed, says why, and tries again.
  */
 void aff_partition_start(struct aff_partition *part);
 /*
@@ -45,7 +53,8 @@ void aff_partition_stop(struct aff_partition *part);
  * run any more. Returns NULL. */
 struct aff_partition *aff_partition_free(struct aff_partition *part);
 
-void aff_partition_submit(struct aff_partition *part, struct aff_op *op); /* AFF_ECLOSED once it is stopped */
+/* AFF_ENOMASTER, not applied: another node leads, or nobody. AFF_ECLOSED once it is stopped. */
+void aff_partition_submit(struct aff_partition *part, struct aff_op *op);
 void aff_partition_drain(struct aff_partition *part);
 bool aff_partition_idle(const struct aff_partition *part);
 enum aff_outcome aff_partition_outcome(struct aff_partition *part, struct aff_stamp stamp); /* NONE when it does not lead */
@@ -54,14 +63,16 @@ bool aff_partition_leads(const struct aff_partition *part);
 const char *aff_partition_keyspace(const struct aff_partition *part);      /* any thread */
 uint32_t aff_partition_index(const struct aff_partition *part);            /* any thread */
 struct aff_loop *aff_partition_loop(const struct aff_partition *part);     /* any thread */
-struct aff_store *aff_partition_store(const struct aff_partition *part);   /* for readers of other loops */
+/* For readers of other loops; any thread. NULL until it is hosted first; from then on the same one until it is freed. */
+struct aff_store *aff_partition_store(const struct aff_partition *part);
 const struct aff_finder *aff_partition_finder(const struct aff_partition *part); /* NULL: no indexes; any thread */
 
 /* What other threads may see; written by the loop alone. */
 struct aff_partition_shared {
-    atomic_int role;            /* enum aff_role */
+    atomic_int role;            /* enum aff_role; AWAY: not hosted */
     atomic_bool serves;         /* set while strict reads may be answered here, given a lease */
     atomic_bool stands_by;      /* another leads; everything that it wrote, as far as known, is applied here */
+    _Atomic uint32_t major;     /* that it leads with, or claims */
     _Atomic uint32_t identity8;
     _Atomic int64_t applied, log_end;
     _Atomic uint64_t epoch, dirty, in_flight, queued, committed, refused, unknown, repairs;

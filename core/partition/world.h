@@ -1,8 +1,8 @@
 /*
- * world.h - everything outside that the partition's state machine touches: log, store, coordinator, clock, entropy, host.
+ * world.h - everything outside that the partition's state machine touches: log, store, coordinator, net, clock, entropy, host.
  *
  * The core owns these interfaces; partition.c puts the real changelog, LMDB and coordinator behind them, the simulator puts
- * seeded fakes there and runs many nodes in one process in virtual time. (A sixth, net, comes with the cluster.)
+ * seeded fakes there and runs many nodes in one process in virtual time.
  *
  * No function calls back into the core: answers come later as events (core.h). All on the partition's loop.
  */
@@ -50,8 +50,29 @@ struct aff_world_coordinator {
     void (*deposed)(struct aff_world_coordinator *c, aff_epoch newer);
     /* Valid records of another incarnation were read just now. */
     void (*heard)(struct aff_world_coordinator *c);
-    /* Until when (boottime ns) no other incarnation can lead; INT64_MAX: as long as this process lives; 0: no lease. */
-    int64_t (*lease_until)(struct aff_world_coordinator *c);
+    /* Until when (boottime ns) nobody but who leads by `major` can; INT64_MAX: as long as this process lives; 0: no lease. */
+    int64_t (*lease_until)(struct aff_world_coordinator *c, uint32_t major);
+    /* The end of aff_core_give(): the other leads; or this node wants it back, waits for aff_core_granted() and claims then. */
+    void (*gave)(struct aff_world_coordinator *c, bool taken);
+    /* This node leads by an aff_core_take(). */
+    void (*took)(struct aff_world_coordinator *c, uint32_t major);
+};
+
+/* What the giver of a hand-over says to the receiver. */
+struct aff_go {
+    uint32_t major;       /* the receiver is to claim with it */
+    struct aff_stamp cur; /* of the last valid record below `end` */
+    int64_t end;          /* the giver knows everything below, and appends nothing more */
+};
+
+/* Other nodes, in a hand-over. */
+struct aff_world_net {
+    /* To the node that aff_core_give() was for. Event: aff_core_went(). */
+    void (*go)(struct aff_world_net *net, const struct aff_go *go, int64_t deadline_ns);
+    /* That node leads, with its epoch: what waits here is answered AFF_ENOMASTER next. */
+    void (*moved)(struct aff_world_net *net);
+    /* The end of aff_core_take(): does this node lead by the epoch of that GO? */
+    void (*taken)(struct aff_world_net *net, uint32_t major, bool leads);
 };
 
 struct aff_world_entropy {
@@ -65,6 +86,7 @@ enum aff_role {
     AFF_ROLE_MASTER,
     AFF_ROLE_SETTLING,  /* was master; an outcome is unknown; claims again to let the log decide */
     AFF_ROLE_FAILED,    /* stopped, with a reason; never silently stale */
+    AFF_ROLE_AWAY,      /* no replica is held here; the host's, no core ever has it */
 };
 
 /* The partition as others may see it. */
@@ -92,6 +114,7 @@ struct aff_world {
     struct aff_world_log *log;
     struct aff_world_store *store;
     struct aff_world_coordinator *coordinator;
+    struct aff_world_net *net;
     const struct aff_clock *clock;
     struct aff_world_entropy *entropy;
     struct aff_world_host *host;

@@ -79,23 +79,27 @@ int aff_port_new(struct aff_router *router, struct aff_loop *loop, struct aff_po
 {
     struct aff_port *port = aff_xcalloc(1, sizeof *port);
 
+    (void)err;
     port->router = router;
     port->loop = loop;
     port->readers = aff_xcalloc(router->reader_count + 1, sizeof *port->readers);
-    for (size_t i = 0; i < router->count; i++) {
-        struct space *s = router->spaces[i];
-
-        for (uint32_t p = 0; p < s->base.partitions; p++) {
-            int code = aff_store_reader_new(aff_partition_store(s->parts[p]), &port->readers[s->first_reader + p], err);
-
-            if (code != 0) {
-                aff_port_free(port);
-                return code;
-            }
-        }
-    }
     *ret_port = port;
     return 0;
+}
+
+int aff_port_reader(struct aff_port *port, const struct space *s, uint32_t partition, struct aff_store_reader **ret_reader)
+{
+    struct aff_store_reader **reader = &port->readers[s->first_reader + partition];
+    struct aff_store *store;
+    aff_error err;
+    int code = 0;
+
+    if (!*reader) {
+        store = aff_partition_store(s->parts[partition]);
+        code = store ? aff_store_reader_new(store, reader, &err) : AFF_ENOMASTER;
+    }
+    *ret_reader = *reader;
+    return code;
 }
 
 struct aff_port *aff_port_free(struct aff_port *port)
@@ -116,7 +120,9 @@ static int read_snapshot(struct aff_port *port, const struct space *s, aff_bytes
     int found;
 
     assert(aff_loop_here(port->loop) && !port->open);
-    port->open = port->readers[s->first_reader + index];
+    found = aff_port_reader(port, s, index, &port->open);
+    if (found != 0)
+        return found;
     found = aff_store_reader_get(port->open, key, &ret_found->item);
     ret_found->exists = found == 1;
     ret_found->partition = index;

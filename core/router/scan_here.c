@@ -31,9 +31,9 @@ static struct aff_partition *partition_of(const struct aff_scan *scan, const str
     return ((const struct space *)scan->opts.space->parts)->parts[part->index];
 }
 
-static struct aff_store_reader *reader_of(const struct aff_scan *scan, const struct aff_scan_part *part)
+static int reader_of(const struct aff_scan *scan, const struct aff_scan_part *part, struct aff_store_reader **ret_reader)
 {
-    return scan->opts.port->readers[((const struct space *)scan->opts.space->parts)->first_reader + part->index];
+    return aff_port_reader(scan->opts.port, scan->opts.space->parts, part->index, ret_reader);
 }
 
 static int64_t now_of(const struct aff_scan *scan)
@@ -152,14 +152,16 @@ static int read_step(struct aff_scan *scan, struct aff_scan_part *part, size_t b
 {
     struct aff_store_step step = aff_scan_step_of(scan, part);
     unsigned char *scratch = scratch_of(scan->opts.port);
+    struct aff_store_reader *reader;
     size_t len = 0;
     int code = proven(scan, part), more;
 
+    if (code == 0)
+        code = reader_of(scan, part, &reader);
     if (code != 0)
         return code;
-    more = scan->opts.index
-               ? aff_store_reader_index_step(reader_of(scan, part), scan->opts.index, &step, scratch, bytes, &len)
-               : aff_store_reader_step(reader_of(scan, part), &step, scratch, bytes, &len);
+    more = scan->opts.index ? aff_store_reader_index_step(reader, scan->opts.index, &step, scratch, bytes, &len)
+                            : aff_store_reader_step(reader, &step, scratch, bytes, &len);
     code = more < 0 ? more : proven(scan, part);
     if (code == 0)
         code = keep(part, scratch, len);
@@ -181,9 +183,12 @@ int aff_scan_read_here(struct aff_scan *scan, struct aff_scan_part *part, size_t
 
 static int read_item(struct aff_scan *scan, struct aff_scan_part *part, aff_bytes place, aff_bytes key, struct aff_item *ret_item)
 {
-    struct aff_store_reader *reader = reader_of(scan, part);
-    int found = aff_store_reader_get(reader, key, ret_item), code;
+    struct aff_store_reader *reader;
+    int code = reader_of(scan, part, &reader), found;
 
+    if (code != 0)
+        return code;
+    found = aff_store_reader_get(reader, key, ret_item);
     if (found == 1 && scan->opts.index)
         found = aff_index_holds(&scan->opts.space->indexes->base, scan->opts.index, place, key, ret_item);
     code = found < 0 ? found : proven(scan, part);

@@ -90,10 +90,11 @@ static void world_heard(struct aff_world_coordinator *c)
     (void)c;
 }
 
-static int64_t world_lease_until(struct aff_world_coordinator *c)
+static int64_t world_lease_until(struct aff_world_coordinator *c, uint32_t major)
 {
     struct sim_node *n = aff_container_of(c, struct sim_node, world_coordinator);
 
+    (void)major;
     return n->dying ? 0 : sim_coordinator_lease(n->sim->coordinator, n);
 }
 

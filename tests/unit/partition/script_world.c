@@ -98,8 +98,9 @@ static void heard(struct aff_world_coordinator *w)
     aff_container_of(w, struct script, coordinator)->heard++;
 }
 
-static int64_t lease_until(struct aff_world_coordinator *w)
+static int64_t lease_until(struct aff_world_coordinator *w, uint32_t major)
 {
+    (void)major;
     return aff_container_of(w, struct script, coordinator)->lease_until;
 }
 
@@ -145,7 +146,9 @@ struct script *script_new(void)
                                       .compaction_lag_ms = 3600 * 1000,
                                       .tombstone_retention_ms = 7 * 24 * 3600 * INT64_C(1000) };
     s->log = (struct aff_world_log){ log_append, log_read, log_reset, log_keep_from };
-    s->coordinator = (struct aff_world_coordinator){ request_epoch, deposed, heard, lease_until };
+    s->coordinator = (struct aff_world_coordinator){
+        .request_epoch = request_epoch, .deposed = deposed, .heard = heard, .lease_until = lease_until
+    };
     s->entropy.u64 = entropy_u64;
     s->host.changed = changed;
     s->log_time_ms = INT64_MIN;
