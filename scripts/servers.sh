@@ -13,12 +13,13 @@
 #   prepare       ports are chosen: everything else that a new folder needs
 #   print_all     what `start` prints
 #
+# The servers listen on $host, which `start` is given or $dir/host has; what they say among themselves stays on 127.0.0.1.
 # $dir/$one-I holds port (and others), pid, log, tmp; $dir/${one}s their number; $dir/complete is there once a start succeeded.
 
 # ---- one server ----
 
 address_of() {
-    echo "127.0.0.1:$(cat "$dir/$one-$1/port")"
+    echo "$host:$(cat "$dir/$one-$1/port")"
 }
 
 # Prints the pid of server I; false when it does not run. Its command line names its file, so no other process is taken for it.
@@ -88,6 +89,10 @@ need_dir() {
     exec 9>"$dir/lock"
     flock 9
     [ "$command" = start ] || [ -e "$dir/${one}s" ] || fail "no $software was ever started in $dir"
+    if [ -e "$dir/complete" ] && [ -e "$dir/host" ]; then
+        host=$(cat "$dir/host")
+    fi
+    : "${host:=127.0.0.1}"
 }
 
 # need_one I
@@ -104,7 +109,7 @@ free_port() {
     while :; do
         port=$((low + SRANDOM % (high - low)))
         ! grep -qxF "$port" "$dir/$one"-*/*port 2>/dev/null || continue
-        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+        (exec 3<>"/dev/tcp/$host/$port") 2>/dev/null || break
     done
     echo "$port"
 }
@@ -178,6 +183,7 @@ start_new() {
         stop_all # of a start that was broken off
         rm -rf "$dir/$one"-*
         echo "$1" >"$dir/${one}s"
+        echo "$host" >"$dir/host"
         prepare
         start_all && return
         grep -q 'Address already in use' "$dir/$one"-*/log || fail_dead "$dead"

@@ -34,8 +34,8 @@ class Kafka(Servers):
 
     script, one, failed = SCRIPT, "broker", KafkaFailed
 
-    def __init__(self, brokers=1, version=None, settings=None, folder=None):
-        super().__init__(brokers, settings, folder)
+    def __init__(self, brokers=1, version=None, settings=None, folder=None, host=None):
+        super().__init__(brokers, settings, folder, host)
         self.brokers, self.version = brokers, version
         self.bootstrap = None
         self._topics = None

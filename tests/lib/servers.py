@@ -25,8 +25,8 @@ class Servers:
     one = None     # what one of them is called there: broker, server
     failed = ServersFailed
 
-    def __init__(self, count, settings, folder):
-        self.count, self.settings = count, dict(settings or {})
+    def __init__(self, count, settings, folder, host=None):
+        self.count, self.settings, self.host = count, dict(settings or {}), host
         self.own_folder = folder is None
         self.folder = folder
         self.pids = {}  # of server 1, 2, ...
@@ -41,6 +41,7 @@ class Servers:
         self._guard = _guard(self.script, self.folder, keep=not self.own_folder)
         line = ["start", f"--{self.one}s", str(self.count), *arguments]
         if not os.path.exists(os.path.join(self.folder, "complete")):
+            line += ["--host", self.host] if self.host else []
             for name, value in self.settings.items():
                 line += ["--set", f"{name}={value}"]
         try:

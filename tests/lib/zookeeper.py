@@ -27,8 +27,8 @@ class ZooKeeper(Servers):
 
     script, one, failed = SCRIPT, "server", ZooKeeperFailed
 
-    def __init__(self, servers=1, settings=None, folder=None):
-        super().__init__(servers, settings, folder)
+    def __init__(self, servers=1, settings=None, folder=None, host=None):
+        super().__init__(servers, settings, folder, host)
         self.connect = None
 
     def start(self):
