@@ -290,6 +290,7 @@ static int make_listeners(struct aff_node *node, aff_error *err)
         struct aff_listener_opts opts = {
             .host = address->host,
             .port = address->port,
+            .bound = node->supervised ? node->supervised->https[i] : 0,
             .loop = node->loops[i % node->loops_count].loop,
             .https = node->https,
             .https_count = node->loops_count,

@@ -11,6 +11,7 @@
  *   openapi.c    /openapi.json, /docs
  *   verify.c     /verify: stores against their changelog
  *   serve.c      the process around a node: signals, ready file
+ *   supervisor.c the process above that one; restart.c decides what it does when a worker ended
  *   main.c       aff_main()
  *
  * Threads. A node is made, started and stopped by one thread of the application, "the owner". Loops are threads of the
@@ -26,6 +27,7 @@
 #include "coordinator/coordinator.h"
 #include "http/server.h"
 #include "node/keyspaces.h"
+#include "node/supervisor.h"
 #include "partition/partition.h"
 #include "router/build.h"
 
@@ -86,6 +88,7 @@ struct aff_node {
     struct aff_config *config;
     struct aff_logger logger;
     struct aff_served_list served;
+    struct aff_supervised *supervised; /* NULL: nobody holds the sockets */
 
     /* parts, while it is started */
     struct aff_changelog *changelog;

@@ -16,20 +16,24 @@ struct line {
     const char *config_file, *ready_file;
     const char **sets;
     size_t nsets;
-    bool done; /* --help or --version was answered */
+    bool alone; /* without a supervisor */
+    bool done;  /* --help or --version was answered */
 };
 
 static void print_help(const char *program)
 {
-    printf("usage: %s [-c FILE] [--set a.b=c]... [--ready-file F]\n"
-           "\n"
-           "  -c, --config FILE   the configuration (YAML); without it every setting has its default\n"
-           "  --set a.b=c         override a setting; as often as wanted\n"
-           "  --ready-file F      write one line of JSON with the addresses and the process id once it serves\n"
-           "  --help, --version   print this, or the version\n"
-           "\n"
-           "SIGTERM or SIGINT ends it after what is under way is done; a second one hurries.\n",
-           program);
+    printf(
+        "usage: %s [-c FILE] [--set a.b=c]... [--ready-file F] [--no-supervisor]\n"
+        "\n"
+        "  -c, --config FILE   the configuration (YAML); without it every setting has its default\n"
+        "  --set a.b=c         override a setting; as often as wanted\n"
+        "  --ready-file F      write one line of JSON with the addresses and the process ids once it serves\n"
+        "  --no-supervisor     serve in this process; without it, it holds the ports and starts another one to serve, again\n"
+        "                      when that dies\n"
+        "  --help, --version   print this, or the version\n"
+        "\n"
+        "SIGTERM or SIGINT ends it after what is under way is done; a second one hurries.\n",
+        program);
 }
 
 static int usage(const char *program, const char *what, const char *argument)
@@ -51,6 +55,9 @@ static int take(struct line *line, int option)
     case 'r':
         line->ready_file = optarg;
         return STATUS_OK;
+    case 'n':
+        line->alone = true;
+        return STATUS_OK;
     case 'h':
         print_help(line->program);
         line->done = true;
@@ -64,11 +71,13 @@ static int take(struct line *line, int option)
 
 static int read_line(struct line *line, int argc, char **argv)
 {
-    static const struct option longs[] = {
-        { "config", required_argument, NULL, 'c' },     { "set", required_argument, NULL, 's' },
-        { "ready-file", required_argument, NULL, 'r' }, { "help", no_argument, NULL, 'h' },
-        { "version", no_argument, NULL, 'v' },          { 0 }
-    };
+    static const struct option longs[] = { { "config", required_argument, NULL, 'c' },
+                                           { "set", required_argument, NULL, 's' },
+                                           { "ready-file", required_argument, NULL, 'r' },
+                                           { "no-supervisor", no_argument, NULL, 'n' },
+                                           { "help", no_argument, NULL, 'h' },
+                                           { "version", no_argument, NULL, 'v' },
+                                           { 0 } };
     int status = STATUS_OK, option;
     opterr = 0;
     optind = 1;
@@ -98,6 +107,12 @@ static int load_and_serve(const struct line *line, const aff_keyspace *const *ke
         .ready_file = line->ready_file,
         .keyspaces = keyspaces,
     };
+    struct aff_supervisor_opts above = { .program = line->program, .ready_file = line->ready_file, .config = config };
+    int status = line->alone ? STATUS_OK : aff_supervise(&above, &opts.supervised);
+    if (status != STATUS_OK) {
+        aff_config_free(config);
+        return status;
+    }
     return aff_serve(&opts, config);
 }
 

@@ -51,15 +51,28 @@ static bool told_to_end(const struct process *p, bool wait)
     return got > 0;
 }
 
+/* A second signal. Under a supervisor only what that passed on counts: others may send theirs to both of them. */
+static bool told_to_hurry(const struct process *p)
+{
+    bool told = told_to_end(p, false);
+    return p->opts->supervised ? atomic_load(&p->opts->supervised->told) > 1 : told;
+}
+
+/* The process that a SIGTERM should go to. */
+static long first_pid(const struct process *p)
+{
+    return p->opts->supervised ? (long)p->opts->supervised->supervisor : (long)getpid();
+}
+
 /* ---- the ready file ---- */
 
-static bool ready_line(const struct aff_node *node, struct aff_buf *buf)
+static bool ready_line(const struct process *p, struct aff_buf *buf)
 {
     bool fits = aff_buf_printf(buf, "{\"http\":[");
     const char *address;
-    for (unsigned i = 0; fits && (address = aff_node_address(node, i)); i++)
+    for (unsigned i = 0; fits && (address = aff_node_address(p->node, i)); i++)
         fits = aff_buf_printf(buf, "%s\"%s\"", i ? "," : "", address);
-    return fits && aff_buf_printf(buf, "],\"pid\":%ld}\n", (long)getpid());
+    return fits && aff_buf_printf(buf, "],\"pid\":%ld,\"worker\":%ld}\n", first_pid(p), (long)getpid());
 }
 
 static int write_whole(const char *path, const struct aff_buf *text)
@@ -77,7 +90,7 @@ static int write_ready_file(const struct process *p)
     struct aff_buf text, temp;
     aff_buf_init(&text);
     aff_buf_init(&temp);
-    bool fits = ready_line(p->node, &text) && aff_buf_printf(&temp, "%s.%ld", p->opts->ready_file, (long)getpid()) &&
+    bool fits = ready_line(p, &text) && aff_buf_printf(&temp, "%s.%ld", p->opts->ready_file, (long)getpid()) &&
                 aff_buf_u8(&temp, 0);
     int status = EXIT_SUCCESS;
     if (!fits || write_whole((const char *)temp.data, &text) != 0 ||
@@ -112,6 +125,8 @@ static int serve(const struct process *p)
 {
     if (p->opts->ready_file && write_ready_file(p) != EXIT_SUCCESS)
         return EXIT_FAILURE;
+    if (p->opts->supervised)
+        atomic_store(&p->opts->supervised->served, true);
     const char *address;
     for (unsigned i = 0; (address = aff_node_address(p->node, i)); i++)
         aff_log(&p->node->logger, INFO, "node.serving", aff_f_str("http", address), aff_f_int("pid", getpid()));
@@ -127,7 +142,7 @@ static void drain(const struct process *p)
     aff_log(logger, INFO, "node.draining", aff_f_int("pid", getpid()));
     aff_node_drain(p->node);
     while (!aff_node_drained(p->node) && aff_mono_ns(logger->clock) < until)
-        if (told_to_end(p, false))
+        if (told_to_hurry(p))
             break;
 }
 
@@ -162,6 +177,7 @@ int aff_serve(const struct aff_serve_opts *opts, struct aff_config *config)
         aff_config_free(config);
         return failed(&p, "", err.text);
     }
+    p.node->supervised = opts->supervised;
     remove_ready_file(&p); /* of a run before this one */
     take_signals(&p);
     int status = run(&p);

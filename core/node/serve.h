@@ -7,6 +7,7 @@
 #define AFF_NODE_SERVE_H
 
 #include "config/config.h"
+#include "node/supervisor.h"
 
 #include <affinity/keyspace.h>
 
@@ -14,6 +15,7 @@ struct aff_serve_opts {
     const char *program;    /* begins each message: "affinity serve" */
     const char *ready_file; /* NULL: none */
     const aff_keyspace *const *keyspaces;
+    struct aff_supervised *supervised; /* NULL: this process has no supervisor */
 };
 
 /* Serves until SIGTERM or SIGINT; returns the exit status. Takes the configuration over. */

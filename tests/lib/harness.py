@@ -84,13 +84,16 @@ def _fields(names):
 
 
 class Server:
-    """A process. `command` is what comes before `-c FILE`; `config` is laid over the defaults of a test."""
+    """
+    A process. `command` is what comes before `-c FILE`; `config` is laid over the defaults of a test. Without a supervisor, unless
+    `supervised`: so the process is the one that serves, and is gone when it was killed. With one `worker` is the process that serves.
+    """
 
-    def __init__(self, command, keyspaces=None, config=None, folder=None, faults=None, env=None, sets=()):
+    def __init__(self, command, keyspaces=None, config=None, folder=None, faults=None, env=None, sets=(), supervised=False):
         self.own_folder = folder is None
         self.folder = folder or tempfile.mkdtemp(prefix="affinity-test.")
         self.command, self.sets = list(command), list(sets)
-        self.faults, self.env = faults, dict(env or {})
+        self.faults, self.env, self.supervised = faults, dict(env or {}), supervised
         self.config = {
             "cluster": "test",
             "node": {"name": "n1", "data": os.path.join(self.folder, "data"), "loops": 2},
@@ -98,7 +101,7 @@ class Server:
             "keyspaces": keyspaces or {},
             **(config or {}),
         }
-        self.process = None
+        self.process, self.worker = None, None
         self.addresses = []
         self.clients = []
         self.log_path = os.path.join(self.folder, "log.txt")
@@ -114,6 +117,8 @@ class Server:
         if os.path.exists(self.ready_path):
             os.unlink(self.ready_path)
         line = self.command + ["-c", config_path, "--ready-file", self.ready_path]
+        if not self.supervised:
+            line.append("--no-supervisor")
         for one in self.sets:
             line += ["--set", one]
         env = {**os.environ, **self.env}
@@ -137,7 +142,8 @@ class Server:
                 raise ServerFailed(f"{' '.join(self.command)} was not ready in {timeout} s:\n{self.log()[-2000:]}")
             time.sleep(0.005)
         with open(self.ready_path, encoding="utf-8") as f:
-            self.addresses = json.load(f)["http"]
+            said = json.load(f)
+        self.addresses, self.worker = said["http"], said["worker"]
 
     def runs(self):
         return self.process is not None and self.process.poll() is None

@@ -13,10 +13,14 @@ extern "C" {
 typedef struct aff_node aff_node;
 
 /*
- * The whole of a server's main(): reads the command line (`-c FILE`, `--set a.b=c`, `--ready-file F`, `--help`), runs a node with these
- * keyspaces (NULL-terminated array, may be NULL) until SIGTERM or SIGINT, drains, and returns the exit status: 0 after a clean
- * drain, 1 when the node could not start or failed (the reason is on standard error), 2 for a wrong command line. The only
- * function of the library that prints and installs signal handlers.
+ * The whole of a server's main(): reads the command line (`-c FILE`, `--set a.b=c`, `--ready-file F`, `--no-supervisor`, `--help`), runs a
+ * node with these keyspaces (NULL-terminated array, may be NULL) until SIGTERM or SIGINT, drains, and returns the exit status: 0 after a
+ * clean drain, 1 when the node could not start or failed (the reason is on standard error), 2 for a wrong command line. The only
+ * function of the library that prints and takes signals.
+ *
+ * The node runs in a child of the process, and the function returns there: the process itself only holds the ports, starts the child
+ * again when it crashes, and ends with its status. So call it before making threads; or give `--no-supervisor`, then it serves in the
+ * process that called.
  */
 AFF_API int aff_main(int argc, char **argv, const aff_keyspace *const *keyspaces);
 

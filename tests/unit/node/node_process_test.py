@@ -76,7 +76,8 @@ class StartTest(unittest.TestCase):
         with Server([BINARY, "serve"], NOTES) as server:
             with open(server.ready_path, encoding="utf-8") as f:
                 line = f.read()
-            self.assertEqual(json.loads(line), {"http": [f"127.0.0.1:{server.port}"], "pid": server.process.pid})
+            self.assertEqual(json.loads(line), {
+                "http": [f"127.0.0.1:{server.port}"], "pid": server.process.pid, "worker": server.process.pid})
             self.assertEqual(line.count("\n"), 1)
             self.assertEqual([n for n in os.listdir(server.folder) if n.startswith("ready")], ["ready.json"])
 
