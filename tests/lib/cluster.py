@@ -47,7 +47,7 @@ class Node:
         os.mkdir(folder)
         self.http = f"{self._host(world.CLIENTS)}:{_free_port()}"
         self.peers = f"{self._host(world.PEERS)}:{_free_port()}"
-        self.server = Server([], cluster.keyspaces, self._config(folder), folder=folder)
+        self.server = Server([], cluster.keyspaces, self._config(folder), folder=folder, supervised=True)
         self.binary = binary
 
     def _host(self, cable):
@@ -96,7 +96,7 @@ class Node:
             with open(f"/proc/{self.supervisor}/task/{self.supervisor}/children", encoding="utf-8") as f:
                 children = f.read().split()
             if children:
-                return int(children[0])
+                return int(children[-1])  # before it there may be one that ends the session of the worker before
             return self.supervisor if not self._has_supervisor() else None
         return None
 
