@@ -71,6 +71,7 @@ enum aff_stage {
     AFF_STAGE_HTTP,      /* run the HTTP daemon: handlers submit requests */
     AFF_STAGE_PARTITION, /* commit what was applied, answer, append barriers and repairs */
     AFF_STAGE_LOG,       /* hand the pass's appends to the changelog in one batch */
+    AFF_STAGE_PEER,      /* write what the pass asked and answered, once a stream */
     AFF_STAGES
 };
 struct aff_hook {

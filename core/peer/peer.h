@@ -13,6 +13,7 @@
 #ifndef AFF_PEER_PEER_H
 #define AFF_PEER_PEER_H
 
+#include "base/heap.h"
 #include "base/list.h"
 #include "base/loop.h"
 #include "base/map.h"
@@ -23,18 +24,21 @@
 enum { AFF_PEER_VERSION = 1, AFF_PEER_FRAME_MAX = 4 * 1024 * 1024 };
 
 struct aff_peers;
+struct aff_peer_stream;
 struct aff_peer_tls; /* credentials, shared by all loops; constant */
 struct aff_peer_listener;
 
 /* Files in PEM: the node's certificate and key, and the CA that both sides must be signed by. Names in certificates are not asked. */
-int aff_peer_tls_new(const char *certificate, const char *key, const char *ca, struct aff_peer_tls **ret_tls, aff_error *err);
+int aff_peer_tls_new(const char *certificate, const char *key, const char *ca, struct aff_peer_tls **ret_tls,
+                     aff_error *err);
 struct aff_peer_tls *aff_peer_tls_free(struct aff_peer_tls *tls);
 
 /* ---- asking ---- */
 
 /* A node to be asked. Two with the same member are the same; the strings are copied when the stream is opened. */
 struct aff_peer_to {
-    const char *member;  /* "<name>-<10 digits>": another incarnation at that address refuses, and that is AFF_ENOMASTER-like: not asked */
+    const char *
+        member; /* "<name>-<10 digits>": another incarnation at that address refuses, and that is AFF_ENOMASTER-like: not asked */
     const char *address; /* "host:port" */
 };
 
@@ -42,10 +46,11 @@ struct aff_peer_to {
  * One question. Whoever asks embeds it, fills `kind`, `deadline_ns` and `answered`, and owns it again inside `answered`, which
  * comes exactly once:
  *   0              the answer, borrowed until the callback returns
- *   AFF_EAGAIN     it was provably never handled there: no stream, or it broke before the question was written, or the other
- *                  side says so (it is closing, it has no room)
- *   AFF_EQUEUEFULL likewise; the bound of the stream is reached
- *   AFF_EUNKNOWN   the stream broke, or the deadline passed, after it may have been received
+ *   AFF_EAGAIN     it was provably never handled there: no stream, or it broke or the deadline passed before the question
+ *                  was written, or the other side says so (it is closing)
+ *   AFF_EQUEUEFULL likewise; a bound of the stream is reached, here or there
+ *   AFF_ETOOLARGE  likewise; the question does not fit into a frame
+ *   AFF_EUNKNOWN   the stream broke, or the deadline passed, after it may have been received; or its answer did not fit
  */
 struct aff_peer_call {
     uint8_t kind;
@@ -55,13 +60,14 @@ struct aff_peer_call {
     struct aff_map_node node;
     struct aff_heap_node due;
     struct aff_list link;
-    uint64_t id;
-    void *stream;
-    bool written;
+    struct aff_peer_stream *stream;
+    uint64_t id, end; /* where its frame ends, in the bytes of the stream */
+    uint32_t size;    /* of the frame */
+    int code;
 };
 /* The body is the concatenation of the parts; it is copied. */
-void aff_peers_call(struct aff_peers *peers, const struct aff_peer_to *to, struct aff_peer_call *call, const aff_bytes *parts,
-                    size_t parts_count);
+void aff_peers_call(struct aff_peers *peers, const struct aff_peer_to *to, struct aff_peer_call *call,
+                    const aff_bytes *parts, size_t parts_count);
 /* Nobody waits any more: `answered` does not come. */
 void aff_peers_forget(struct aff_peers *peers, struct aff_peer_call *call);
 
@@ -87,8 +93,8 @@ struct aff_peers_opts {
     const char *cluster;
     uint64_t features;
     const struct aff_peer_tls *tls; /* NULL: plain TCP */
-    uint32_t questions;  /* under way on a stream, each way; 0: 8192 */
-    size_t bytes;        /* waiting to be written on a stream; 0: 32 MiB */
+    uint32_t questions;             /* under way on a stream, each way; 0: 8192 */
+    size_t bytes;                   /* waiting to be written on a stream; 0: 32 MiB */
     void (*serve)(void *self, struct aff_peer_question *question);
     void *self;
 };
@@ -98,10 +104,11 @@ void aff_peers_name(struct aff_peers *peers, const char *member);
 /* Refuses what comes from now on, and answers what is under way. */
 void aff_peers_drain(struct aff_peers *peers);
 bool aff_peers_quiet(const struct aff_peers *peers); /* nothing is under way, in or out */
-/* All questions of this side are answered; those of others are forgotten. On the loop, or when it does not run. Returns NULL. */
+/* Questions of this side are answered; those of others may be answered later, to nobody. On the loop, or when it does not run.
+ * Returns NULL. */
 struct aff_peers *aff_peers_free(struct aff_peers *peers);
 
-/* Accepts on a loop and deals the streams out over all. Port 0 takes a free one. */
+/* Accepts on a loop and deals the streams out over all peers in turn. Port 0 takes a free one. Freed before the peers and loops. */
 struct aff_peer_listener_opts {
     const char *host;
     uint16_t port;
@@ -112,13 +119,17 @@ struct aff_peer_listener_opts {
 };
 int aff_peer_listener_new(const struct aff_peer_listener_opts *opts, struct aff_peer_listener **ret_l, aff_error *err);
 const char *aff_peer_listener_address(const struct aff_peer_listener *listener); /* "host:port" as bound */
-void aff_peer_listener_close(struct aff_peer_listener *listener); /* any thread; accepts nothing more */
+void aff_peer_listener_close(struct aff_peer_listener *listener);                /* any thread; accepts nothing more */
 struct aff_peer_listener *aff_peer_listener_free(struct aff_peer_listener *listener);
 
 /* ---- numbers, of one loop; any thread ---- */
 
 struct aff_peers_stats {
-    uint64_t streams, asked, answered, refused, broken, bytes_out, bytes_in;
+    uint64_t streams;           /* that there are, both ways */
+    uint64_t asked;             /* questions of this side that a stream took */
+    uint64_t answered, refused; /* of others, by this side */
+    uint64_t broken;            /* streams that ended with a reason in the log */
+    uint64_t bytes_out, bytes_in;
 };
 void aff_peers_stats(const struct aff_peers *peers, struct aff_peers_stats *ret_stats);
 
