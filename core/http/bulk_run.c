@@ -331,30 +331,11 @@ static void released(struct aff_call *call)
     pump_at(run, now_of(run) + AGAIN_MS * AFF_NS_PER_MS);
 }
 
-/* As it was before it was sent. */
-static void renew(struct aff_op *op)
-{
-    const struct aff_op was = *op;
-    aff_op_init(op, was.kind);
-    op->key = was.key;
-    op->value = was.value;
-    op->content_type = was.content_type;
-    op->ttl_ms = was.ttl_ms;
-    op->expires_ms = was.expires_ms;
-    op->event_ms = was.event_ms;
-    op->traceparent = was.traceparent;
-    op->conditions = was.conditions;
-    op->identified = was.identified;
-    op->id = was.id;
-    op->request = was.request;
-    op->deadline_ns = was.deadline_ns;
-}
-
 static void send_slot(struct slot *s)
 {
     struct aff_bulk_run *run = s->run;
     if (s->again)
-        renew(&s->call.op);
+        aff_op_renew(&s->call.op);
     s->again = false;
     s->flying = true;
     s->call.answered = answered;

@@ -1,7 +1,7 @@
 /*
  * command.c - the application's commands: POST /v1/{keyspace}/{key}/{command}, and GET for those that only read.
  *
- * One that writes runs on its partition's loop; one that only reads runs here, on a snapshot.
+ * One that writes runs on its partition's loop, where that is led; one that only reads runs here, on a snapshot or what came of one.
  */
 #include "http/inner.h"
 
@@ -71,16 +71,11 @@ static void answer_command(struct aff_exchange *x)
 
 /* ---- commands that only read ---- */
 
-static void read_found(struct aff_exchange *x, int code, const struct aff_found *found)
+static void read_found(struct aff_exchange *x, const struct aff_found *found)
 {
-    if (code) {
-        aff_answer_code(x, code, NULL);
-        return;
-    }
     x->op.call.partition = found->partition;
     x->op.call.identity8 = found->identity8;
     aff_command_read(&x->op, found);
-    aff_port_done(x->http->opts.port);
     answer_command(x);
     aff_answer_header(x, "Cache-Control", "no-cache");
 }
@@ -90,16 +85,13 @@ static void prepare(struct aff_exchange *x)
     aff_command_prepare(&x->op, x->space, x->command, aff_buf_view(&x->body), aff_str(x->content_type));
 }
 
-static void read_settled(struct aff_exchange *x)
+/* The value came; the partition may not have let the operation go yet, so it stays what it is. */
+static void answer_read(struct aff_exchange *x)
 {
-    struct aff_found found;
     if (aff_answer_failure(x))
         return;
-    int code = aff_port_get_settled(x->http->opts.port, x->space, x->key, &found);
-    aff_op_init(&x->op.call.op, AFF_OP_COMMAND);
-    x->op.call.op.key = x->key;
     prepare(x);
-    read_found(x, code, &found);
+    read_found(x, &x->op.call.found);
 }
 
 static void run_read(struct aff_exchange *x)
@@ -107,13 +99,18 @@ static void run_read(struct aff_exchange *x)
     struct aff_found found;
     int code = aff_get_found(x, &found);
     if (code == AFF_EAGAIN) {
-        aff_exchange_barrier(x, read_settled);
+        aff_exchange_read(x, answer_read);
+        return;
+    }
+    if (code) {
+        aff_answer_code(x, code, NULL);
         return;
     }
     aff_op_init(&x->op.call.op, AFF_OP_COMMAND);
     x->op.call.op.key = x->key;
     prepare(x);
-    read_found(x, code, &found);
+    read_found(x, &found);
+    aff_port_done(x->http->opts.port);
 }
 
 static void check_get(struct aff_exchange *x)

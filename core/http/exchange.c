@@ -66,7 +66,7 @@ static void clear(struct aff_exchange *x)
     x->match.count = x->none_match.count = 0;
     x->charged = x->body_max = x->noted = 0;
     x->op.command.state = NULL;
-    x->patching = NULL;
+    x->op.patching = NULL;
     x->answer = x->resume = NULL;
     x->accepts = NULL;
     x->traceparent[0] = 0;
@@ -147,8 +147,6 @@ static void release_memory(struct aff_exchange *x)
     aff_headers_fini(&x->headers);
     aff_command_fini(&x->op);
     x->listing = aff_listing_free(x->listing);
-    aff_patching_free(x->patching);
-    x->patching = NULL;
     x->bulk = aff_bulk_free(x->bulk);
     aff_buf_fini(&x->body);
     aff_buf_init(&x->body);
@@ -596,29 +594,29 @@ static void call_released(struct aff_call *call)
         make_ready(x);
 }
 
-static void send_call(struct aff_exchange *x)
+static void prepare_call(struct aff_exchange *x)
 {
     x->op.call.answered = call_answered;
     x->op.call.released = call_released;
     x->op.call.op.deadline_ns = x->deadline;
     enter_waiting(x);
-    aff_port_call(x->http->opts.port, x->space, &x->op.call);
 }
 
 void aff_exchange_call(struct aff_exchange *x, void (*answer)(struct aff_exchange *x))
 {
     x->answer = answer;
     x->resume = NULL;
-    send_call(x);
+    prepare_call(x);
+    aff_port_call(x->http->opts.port, x->space, &x->op.call);
 }
 
-void aff_exchange_barrier(struct aff_exchange *x, void (*resume)(struct aff_exchange *x))
+void aff_exchange_read(struct aff_exchange *x, void (*answer)(struct aff_exchange *x))
 {
-    aff_op_init(&x->op.call.op, AFF_OP_BARRIER);
+    x->answer = answer;
+    x->resume = NULL;
     x->op.call.op.key = x->key;
-    x->answer = NULL;
-    x->resume = resume;
-    send_call(x);
+    prepare_call(x);
+    aff_port_read(x->http->opts.port, x->space, &x->op.call);
 }
 
 static void inquiry_answered(struct aff_inquiry *inquiry)

@@ -206,7 +206,6 @@ struct aff_exchange {
 
     /* under way */
     struct aff_command_op op;
-    struct aff_patching *patching; /* of a PATCH */
     struct aff_inquiry inquiry;
     struct aff_listing *listing;            /* of a scan; freed with the exchange */
     struct aff_bulk *bulk;                  /* of a bulk write; freed with the exchange */
@@ -251,8 +250,8 @@ static inline bool aff_refused(const struct aff_exchange *x)
 
 /* x->op is filled: sends it. `answer` makes the response as soon as the answer is there. */
 void aff_exchange_call(struct aff_exchange *x, void (*answer)(struct aff_exchange *x));
-/* Proves mastership, then `resume`. */
-void aff_exchange_barrier(struct aff_exchange *x, void (*resume)(struct aff_exchange *x));
+/* Reads x->key strictly, wherever it is led; `answer` makes the response from x->op.call.found, unless there was a failure. */
+void aff_exchange_read(struct aff_exchange *x, void (*answer)(struct aff_exchange *x));
 void aff_exchange_inquire(struct aff_exchange *x, void (*answer)(struct aff_exchange *x));
 /* Waits for aff_exchange_wake(), then `resume` in the handler. Nothing of ours is under way elsewhere. */
 void aff_exchange_await(struct aff_exchange *x, void (*resume)(struct aff_exchange *x));
@@ -345,14 +344,12 @@ extern const struct aff_verb aff_verb_openapi, aff_verb_docs;                   
 
 /* ---- value.c ---- */
 
-/* Reads x->key as x->consistency wants it. AFF_EAGAIN: a barrier must come first. After 0: aff_port_done(). */
+/* Reads x->key as x->consistency wants it. AFF_EAGAIN: it takes an aff_exchange_read(). After 0: aff_port_done(). */
 int aff_get_found(struct aff_exchange *x, struct aff_found *ret_found);
 
 /* ---- patch.c ---- */
 
 #define AFF_ACCEPT_PATCH "application/merge-patch+json, application/json-patch+json"
-
-void aff_patching_free(struct aff_patching *patching); /* may be NULL */
 
 /* ---- bulk.c ---- */
 

@@ -1,8 +1,8 @@
 /*
  * value.c - GET, HEAD, PUT and DELETE of /v1/{keyspace}/{key}.
  *
- * A read is answered inside the handler, from a snapshot of this loop; without a lease a barrier comes before a strict one. A
- * write goes to the partition.
+ * A read is answered inside the handler, from a snapshot of this loop, when this node leads and has a lease. Any other, and each
+ * write, goes to the partition.
  */
 #include "http/inner.h"
 
@@ -186,11 +186,10 @@ static void answer_read(struct aff_exchange *x, int code, const struct aff_found
     aff_port_done(x->http->opts.port);
 }
 
-static void get_settled(struct aff_exchange *x)
+static void answer_get(struct aff_exchange *x)
 {
-    struct aff_found found;
     if (!aff_answer_failure(x))
-        answer_read(x, aff_port_get_settled(x->http->opts.port, x->space, x->key, &found), &found);
+        answer_found(x, &x->op.call.found);
 }
 
 int aff_get_found(struct aff_exchange *x, struct aff_found *ret_found)
@@ -206,7 +205,7 @@ static void run_get(struct aff_exchange *x)
     struct aff_found found;
     int code = aff_get_found(x, &found);
     if (code == AFF_EAGAIN)
-        aff_exchange_barrier(x, get_settled);
+        aff_exchange_read(x, answer_get);
     else
         answer_read(x, code, &found);
 }

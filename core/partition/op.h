@@ -61,6 +61,7 @@ struct aff_result {
     bool created;            /* PUT: the key did not exist before */
     bool replayed;           /* the answer of an earlier request with the same idempotency id */
     bool replay_cut;         /* replayed, and its reply was too long to be kept */
+    bool unchanged;          /* a patch left the value as it is: `version` is the value's */
     bool versioned;          /* `version` is this request's own record or the replayed one's */
     struct aff_version version;
     bool stamped;            /* handed to the log under `stamp` */
@@ -122,6 +123,15 @@ static inline void aff_op_init(struct aff_op *op, enum aff_op_kind kind)
     memset(op, 0, sizeof *op);
     op->kind = kind;
     op->event_ms = op->expires_ms = AFF_NO_TIME;
+    aff_list_init(&op->link);
+}
+
+/* As it was before it was submitted, to be submitted again; after its release. */
+static inline void aff_op_renew(struct aff_op *op)
+{
+    size_t filled = offsetof(struct aff_op, result);
+
+    memset((char *)op + filled, 0, sizeof *op - filled);
     aff_list_init(&op->link);
 }
 

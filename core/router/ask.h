@@ -24,9 +24,11 @@ struct aff_ask {
      * that can be reached, for as long as one waits; AFF_EQUEUEFULL; AFF_ETOOLARGE; AFF_ENOMEM; AFF_EDRAINING.
      */
     void (*answered)(struct aff_ask *ask, int code, aff_bytes answer);
-    struct aff_trip trip; /* the router's own */
-    const struct aff_space *space;
+    /* the router's own */
+    struct aff_trip trip;
     struct aff_buf body;
+    bool calling;
+    int code;
 };
 /* The body is the concatenation of the parts; it is copied. */
 void aff_port_ask(struct aff_port *port, const struct aff_space *space, struct aff_ask *ask, const aff_bytes *parts,

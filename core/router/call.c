@@ -3,9 +3,11 @@
  *
  * A call to a partition of the same loop goes straight in. To another loop it takes slots of three messages before it leaves, so
  * that no answer can ever be without a place: there, answered, released. An answer that needs no later release (nearly all)
- * is one message back.
+ * is one message back. To another node it is a question and its answer (trip.h).
  */
 #include "router/inner.h"
+
+#include "router/patch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,13 +28,52 @@ static void count_outcome(struct aff_partition *part, const struct aff_result *r
         atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
-/* ---- back home ---- */
+/* ---- one answer ---- */
 
-static void deliver_done(struct aff_msg *msg)
+/* Was it refused by somebody who does not lead (any more), and was nothing done: is the next one to be asked? */
+static bool must_go_on(const struct aff_call *call)
 {
-    struct aff_call *call = aff_container_of(msg, struct aff_call, done_msg);
+    const struct aff_result *r = &call->op.result;
 
+    if (call->trip.stays || !aff_port_clustered(call->port) ||
+        (r->outcome != AFF_OUTCOME_NOT_APPLIED && r->outcome != AFF_OUTCOME_NONE))
+        return false;
+    switch (r->code) {
+    case AFF_ENOMASTER:
+    case AFF_EDRAINING:
+    case AFF_ECLOSED:
+    case AFF_EVOID:
+        return true;
+    case AFF_EIDRUNNING:
+        return call->trip.unsure; /* the one that is running is its own */
+    default:
+        return false;
+    }
+}
+
+/* That a repeat was not applied says nothing of the first. */
+static void keep_doubt(struct aff_call *call)
+{
+    struct aff_result *r = &call->op.result;
+
+    if (call->trip.unsure && r->outcome == AFF_OUTCOME_NOT_APPLIED)
+        *r = (struct aff_result){ .code = AFF_EUNKNOWN, .outcome = AFF_OUTCOME_UNKNOWN };
+}
+
+/* On the port's loop, with the result of an attempt here. False: it is not the last, and nothing is answered. */
+static bool conclude(struct aff_call *call)
+{
+    struct aff_result *r = &call->op.result;
+
+    if (call->reads && r->code == 0)
+        r->code = aff_port_get_settled(call->port, call->trip.space, call->op.key, &call->found);
+    if (must_go_on(call))
+        return false;
+    keep_doubt(call);
     call->answered(call);
+    if (call->reads)
+        aff_port_done(call->port);
+    return true;
 }
 
 static void release(struct aff_call *call)
@@ -40,6 +81,33 @@ static void release(struct aff_call *call)
     free(call->owned);
     call->owned = NULL;
     call->released(call);
+}
+
+static void go_on(struct aff_call *call)
+{
+    free(call->owned);
+    call->owned = NULL;
+    aff_op_renew(&call->op);
+    aff_trip_follow(&call->trip);
+}
+
+/* It did not come from a partition. */
+static void answer_code(struct aff_call *call, int code)
+{
+    call->op.result = (struct aff_result){ .code = code,
+                                           .outcome = code == AFF_EUNKNOWN ? AFF_OUTCOME_UNKNOWN : AFF_OUTCOME_NOT_APPLIED };
+    keep_doubt(call);
+    call->answered(call);
+    release(call);
+}
+
+/* ---- back home ---- */
+
+static void deliver_done(struct aff_msg *msg)
+{
+    struct aff_call *call = aff_container_of(msg, struct aff_call, done_msg);
+
+    call->answered(call);
 }
 
 static void deliver_release(struct aff_msg *msg)
@@ -51,8 +119,10 @@ static void deliver_both(struct aff_msg *msg)
 {
     struct aff_call *call = aff_container_of(msg, struct aff_call, release_msg);
 
-    call->answered(call);
-    release(call);
+    if (conclude(call))
+        release(call);
+    else
+        go_on(call);
 }
 
 /* ---- on the partition's loop ---- */
@@ -69,7 +139,7 @@ static void op_done(struct aff_op *op)
     count_outcome(call->part, &op->result);
     call->identity8 = atomic_load(&aff_partition_shared(call->part)->identity8);
     if (is_local(call)) {
-        call->answered(call);
+        call->goes_on = !conclude(call);
         return;
     }
     call->owned = op->owned; /* the answer is on its way for longer than the partition remembers it */
@@ -84,7 +154,10 @@ static void op_release(struct aff_op *op)
     struct aff_loop *home = call->port->loop;
 
     if (is_local(call)) {
-        call->released(call);
+        if (call->goes_on)
+            go_on(call);
+        else
+            call->released(call);
         return;
     }
     if (op->state != AFF_OP_LEFT) { /* answered and released at once: the slot of the first message is free again */
@@ -101,7 +174,7 @@ static void deliver_submit(struct aff_msg *msg)
     aff_partition_submit(call->part, &call->op);
 }
 
-/* ---- leaving ---- */
+/* ---- to a partition of this node ---- */
 
 static bool reserve_all(struct aff_loop *there, struct aff_loop *home)
 {
@@ -116,17 +189,18 @@ static bool reserve_all(struct aff_loop *there, struct aff_loop *home)
     return false;
 }
 
-void aff_port_call(struct aff_port *port, const struct aff_space *space, struct aff_call *call)
+static struct aff_call *call_of(struct aff_trip *trip)
 {
+    return aff_container_of(trip, struct aff_call, trip);
+}
+
+static void go_here(struct aff_trip *trip)
+{
+    struct aff_call *call = call_of(trip);
+    struct aff_port *port = call->port;
     struct aff_loop *there;
 
-    assert(aff_loop_here(port->loop));
-    if (call->op.key.data)
-        call->partition = aff_space_partition(space, call->op.key);
-    assert(call->partition < space->partitions);
-    call->port = port;
-    call->part = part_of(space, call->partition);
-    call->owned = NULL;
+    call->part = part_of(trip->space, call->partition);
     call->op.done = op_done;
     call->op.release = op_release;
     there = aff_partition_loop(call->part);
@@ -135,16 +209,181 @@ void aff_port_call(struct aff_port *port, const struct aff_space *space, struct 
         return;
     }
     if (!reserve_all(there, port->loop)) {
-        call->op.result.code = AFF_EQUEUEFULL;
-        call->op.result.outcome = AFF_OUTCOME_NOT_APPLIED;
-        call->answered(call);
-        call->released(call);
+        answer_code(call, AFF_EQUEUEFULL);
         return;
     }
     call->to.deliver = deliver_submit;
     call->done_msg.deliver = deliver_done;
     call->release_msg.deliver = deliver_release;
     aff_loop_post(there, &call->to);
+}
+
+/* ---- to another node ---- */
+
+static struct aff_wire_form form_of(const struct aff_call *call)
+{
+    const struct aff_command_op *op;
+    const struct aff_patch_opts *patch;
+
+    if (call->op.kind != AFF_OP_COMMAND)
+        return (struct aff_wire_form){ .patch = false };
+    op = aff_container_of(call, const struct aff_command_op, call);
+    patch = aff_patch_opts_of(op);
+    if (patch)
+        return (struct aff_wire_form){ .patch = true, .body = patch->body, .merges = patch->merges, .whole = patch->whole,
+                                       .depth = (uint16_t)patch->depth };
+    return (struct aff_wire_form){ .command = aff_str(op->command.command->name), .body = op->command.body,
+                                   .type = op->command.body_type };
+}
+
+static bool write_question(struct aff_trip *trip, struct aff_buf *room, aff_bytes *ret_tail)
+{
+    struct aff_call *call = call_of(trip);
+    struct aff_wire_form form;
+
+    if (call->reads) {
+        *ret_tail = call->op.key;
+        return true;
+    }
+    form = form_of(call);
+    return aff_wire_put_op(room, &call->op, &form, ret_tail);
+}
+
+static void take_found(struct aff_call *call, struct aff_cursor *from)
+{
+    struct aff_result *r = &call->op.result;
+
+    if (!aff_wire_take_found(from, &r->code, &call->found)) {
+        aff_trip_lose(&call->trip);
+        return;
+    }
+    r->outcome = r->code == 0 ? AFF_OUTCOME_NONE : AFF_OUTCOME_NOT_APPLIED;
+    call->found.partition = call->partition;
+    call->identity8 = call->found.identity8;
+    if (must_go_on(call)) {
+        go_on(call);
+        return;
+    }
+    call->answered(call);
+    release(call);
+}
+
+/* The title of a refusal ends with a NUL, and lives as long as the reply. */
+static void keep_title(struct aff_call *call, aff_bytes title)
+{
+    char *copy;
+
+    if (!title.data)
+        return;
+    copy = aff_xmalloc(title.len + 1);
+    memcpy(copy, title.data, title.len);
+    copy[title.len] = '\0';
+    call->owned = copy;
+    call->op.result.title = copy;
+}
+
+/* What the answer shows lives until this returns; so the call is released before. */
+static void take_answer(struct aff_trip *trip, aff_bytes body)
+{
+    struct aff_call *call = call_of(trip);
+    struct aff_cursor from = aff_cursor_of(body);
+    aff_bytes title;
+
+    if (call->reads) {
+        take_found(call, &from);
+        return;
+    }
+    if (!aff_wire_take_result(&from, &call->op.result, &call->identity8, &title)) {
+        aff_trip_lose(trip);
+        return;
+    }
+    if (must_go_on(call)) {
+        go_on(call);
+        return;
+    }
+    keep_title(call, title);
+    keep_doubt(call);
+    call->answered(call);
+    release(call);
+}
+
+static void end_call(struct aff_trip *trip, int code)
+{
+    answer_code(call_of(trip), code);
+}
+
+/* ---- beginning ---- */
+
+static const struct aff_trip_ops trip_ops = {
+    .here = go_here, .question = write_question, .answer = take_answer, .over = end_call
+};
+
+static size_t weight_of(const struct aff_call *call)
+{
+    size_t bytes = sizeof *call + call->op.key.len;
+
+    if (call->op.kind == AFF_OP_PUT)
+        bytes += call->op.value.len;
+    else if (call->op.kind == AFF_OP_COMMAND)
+        bytes += form_of(call).body.len;
+    return bytes;
+}
+
+static void begin(struct aff_port *port, const struct aff_space *space, struct aff_call *call, bool stays)
+{
+    struct aff_trip *trip = &call->trip;
+
+    assert(aff_loop_here(port->loop));
+    if (call->op.key.data)
+        call->partition = aff_space_partition(space, call->op.key);
+    assert(call->partition < space->partitions);
+    call->port = port;
+    call->owned = NULL;
+    trip->ops = &trip_ops;
+    trip->space = space;
+    trip->partition = call->partition;
+    trip->kind = call->reads ? AFF_WIRE_GET : AFF_WIRE_OP;
+    trip->stays = stays;
+    trip->changes = call->op.kind != AFF_OP_BARRIER;
+    trip->repeats = !trip->changes || call->op.identified;
+    trip->deadline_ns = call->op.deadline_ns;
+    trip->weight = aff_port_clustered(port) ? weight_of(call) : 0;
+    aff_trip_begin(port, trip);
+}
+
+void aff_port_call(struct aff_port *port, const struct aff_space *space, struct aff_call *call)
+{
+    call->reads = false;
+    begin(port, space, call, false);
+}
+
+void aff_port_call_here(struct aff_port *port, const struct aff_space *space, struct aff_call *call)
+{
+    call->reads = false;
+    begin(port, space, call, true);
+}
+
+/* Here it is a barrier, and then a look. */
+static void read_by(struct aff_port *port, const struct aff_space *space, struct aff_call *call, bool stays)
+{
+    const aff_bytes key = call->op.key;
+    const int64_t deadline_ns = call->op.deadline_ns;
+
+    aff_op_init(&call->op, AFF_OP_BARRIER);
+    call->op.key = key;
+    call->op.deadline_ns = deadline_ns;
+    call->reads = true;
+    begin(port, space, call, stays);
+}
+
+void aff_port_read(struct aff_port *port, const struct aff_space *space, struct aff_call *call)
+{
+    read_by(port, space, call, false);
+}
+
+void aff_port_read_here(struct aff_port *port, const struct aff_space *space, struct aff_call *call)
+{
+    read_by(port, space, call, true);
 }
 
 /* ---- questions about outcomes ---- */

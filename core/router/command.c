@@ -7,6 +7,7 @@
 #include "router/command.h"
 
 #include "base/alloc.h"
+#include "router/patch.h"
 #include "serde/json.h"
 #include "serde/media.h"
 
@@ -129,6 +130,7 @@ void aff_command_prepare(struct aff_command_op *op, const struct aff_space *spac
 void aff_command_fini(struct aff_command_op *op)
 {
     free_blocks(op);
+    aff_patch_fini(op);
 }
 
 void aff_command_read(struct aff_command_op *op, const struct aff_found *found)

@@ -13,6 +13,7 @@ struct aff_router *aff_router_new(void)
     struct aff_router *router = aff_xcalloc(1, sizeof *router);
 
     aff_map_init(&router->by_name, 0);
+    aff_cluster_init(router);
     return router;
 }
 
@@ -24,6 +25,7 @@ struct aff_router *aff_router_free(struct aff_router *router)
         free(router->spaces[i]->parts);
         free(router->spaces[i]);
     }
+    aff_cluster_fini(router);
     aff_map_fini(&router->by_name);
     free(router->spaces);
     free(router);
@@ -42,6 +44,7 @@ void aff_router_add(struct aff_router *router, const struct aff_space *settings,
     s->parts = aff_xcalloc(settings->partitions, sizeof *s->parts);
     memcpy(s->parts, parts, settings->partitions * sizeof *s->parts);
     s->first_reader = router->reader_count;
+    s->index = router->count;
     router->reader_count += settings->partitions;
     router->spaces = aff_xrealloc(router->spaces, router->count + 1, sizeof *router->spaces);
     router->spaces[router->count++] = s;
@@ -75,6 +78,22 @@ uint32_t aff_space_partition(const struct aff_space *space, aff_bytes key)
 
 /* ---- ports ---- */
 
+static void prepare_trips(struct aff_port *port)
+{
+    size_t count = port->router->reader_count;
+
+    port->places = aff_xcalloc(count + 1, sizeof *port->places);
+    for (size_t i = 0; i < count; i++) {
+        aff_list_init(&port->places[i].waiting);
+        aff_list_init(&port->places[i].away);
+    }
+    aff_leaders_init(&port->leaders, count);
+    aff_heap_init(&port->waits);
+    aff_list_init(&port->ended);
+    port->room = (struct aff_buf){ aff_xmalloc(AFF_PORT_ROOM), 0, AFF_PORT_ROOM };
+    port->wake.fire = aff_port_wake;
+}
+
 int aff_port_new(struct aff_router *router, struct aff_loop *loop, struct aff_port **ret_port, aff_error *err)
 {
     struct aff_port *port = aff_xcalloc(1, sizeof *port);
@@ -83,6 +102,8 @@ int aff_port_new(struct aff_router *router, struct aff_loop *loop, struct aff_po
     port->router = router;
     port->loop = loop;
     port->readers = aff_xcalloc(router->reader_count + 1, sizeof *port->readers);
+    prepare_trips(port);
+    aff_cluster_add(router, port);
     *ret_port = port;
     return 0;
 }
@@ -102,10 +123,21 @@ int aff_port_reader(struct aff_port *port, const struct space *s, uint32_t parti
     return code;
 }
 
+void aff_port_connect(struct aff_port *port, struct aff_peers *peers)
+{
+    port->peers = peers;
+}
+
 struct aff_port *aff_port_free(struct aff_port *port)
 {
     if (!port)
         return NULL;
+    aff_cluster_remove(port->router, port);
+    aff_loop_timer_cancel(port->loop, &port->wake);
+    aff_leaders_fini(&port->leaders);
+    aff_heap_fini(&port->waits);
+    aff_buf_fini(&port->room);
+    free(port->places);
     for (size_t i = 0; i < port->router->reader_count; i++)
         aff_store_reader_free(port->readers[i]);
     free(port->readers);
@@ -131,21 +163,26 @@ static int read_snapshot(struct aff_port *port, const struct space *s, aff_bytes
     return found < 0 ? found : 0;
 }
 
-/* The snapshot is taken first and the right to serve it is asked for afterwards: so it held at a moment after the read (I5). */
+/*
+ * The snapshot is taken first and the right to serve it is asked for afterwards: so it held at a moment after the read (I5). That
+ * it serves at all is asked before, too, since in a cluster this node may have nothing of the partition.
+ */
 int aff_port_get(struct aff_port *port, const struct aff_space *space, aff_bytes key, struct aff_found *ret_found)
 {
     const struct space *s = space->parts;
-    int code = read_snapshot(port, s, key, ret_found);
-    struct aff_partition *part;
+    struct aff_partition *part = s->parts[aff_space_partition(space, key)];
+    int code;
 
+    if (!atomic_load(&aff_partition_shared(part)->serves))
+        return aff_port_clustered(port) ? AFF_EAGAIN : AFF_ENOMASTER;
+    code = read_snapshot(port, s, key, ret_found);
     if (code != 0)
         return code;
-    part = s->parts[ret_found->partition];
     code = aff_partition_may_serve(part);
     ret_found->identity8 = atomic_load(&aff_partition_shared(part)->identity8);
     if (code != 0)
         aff_port_done(port);
-    return code;
+    return code == AFF_ENOMASTER && aff_port_clustered(port) ? AFF_EAGAIN : code;
 }
 
 int aff_port_get_settled(struct aff_port *port, const struct aff_space *space, aff_bytes key, struct aff_found *ret_found)
@@ -171,7 +208,7 @@ int aff_port_get_local(struct aff_port *port, const struct aff_space *space, aff
 
     if (code == 0)
         ret_found->identity8 = atomic_load(&aff_partition_shared(s->parts[ret_found->partition])->identity8);
-    return code;
+    return code == AFF_ENOMASTER && aff_port_clustered(port) ? AFF_EAGAIN : code;
 }
 
 void aff_port_done(struct aff_port *port)

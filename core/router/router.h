@@ -1,5 +1,5 @@
 /*
- * router.h - from a key to its partition, and from there to the loop that owns it (later: to the node that leads it).
+ * router.h - from a key to its partition, and from there to the node that leads it and the loop that owns it there.
  *
  * The HTTP layer sees only this: spaces (keyspaces as they are served), strict reads from a snapshot on the caller's own
  * loop, and calls that go to the partition's loop by mailbox and come back.
@@ -54,12 +54,12 @@ struct aff_found {
 };
 
 /*
- * A strict read (I5) from this loop's snapshot, without leaving the loop. 0 with ret_found filled; AFF_EAGAIN: there is no lease, so
- * send a barrier call (AFF_OP_BARRIER with a key) and read again by aff_port_get_settled() when it was answered with 0;
- * AFF_ENOMASTER. After 0 the caller must call aff_port_done() before its handler returns.
+ * A strict read (I5) from this loop's snapshot, without leaving the loop. 0 with ret_found filled; AFF_EAGAIN: it cannot be answered
+ * at once, for there is no lease or another node leads, so ask by aff_port_read(); AFF_ENOMASTER: nobody leads, and nobody is waited
+ * for. After 0 the caller must call aff_port_done() before its handler returns.
  */
 int aff_port_get(struct aff_port *port, const struct aff_space *space, aff_bytes key, struct aff_found *ret_found);
-/* The read after an answered barrier: no lease is asked for. AFF_ENOMASTER: the mastership ended meanwhile. */
+/* The read after an answered barrier of this node's partition: no lease is asked for. AFF_ENOMASTER: the mastership ended meanwhile. */
 int aff_port_get_settled(struct aff_port *port, const struct aff_space *space, aff_bytes key, struct aff_found *ret_found);
 /*
  * What this node's copy has, whatever its role: a state that was current once. 0, as above, or a failure of the store. While a
@@ -79,6 +79,7 @@ struct aff_call {
     struct aff_op op;
     uint32_t partition; /* set by the router; for AFF_OP_BARRIER op.key names it, or the caller sets it and op.key.data is NULL */
     uint32_t identity8; /* set with the answer */
+    struct aff_found found; /* of aff_port_read(), answered with 0; its views live until `answered` returns */
     void (*answered)(struct aff_call *call);
     void (*released)(struct aff_call *call);
     /* the router's own */
@@ -86,9 +87,25 @@ struct aff_call {
     struct aff_port *port;
     void *part;
     void *owned; /* memory behind the reply, until it is released */
+    bool reads;  /* it is of aff_port_read() */
+    bool goes_on; /* this answer is not the last */
     struct aff_msg to, done_msg, release_msg;
 };
+/*
+ * To the partition, wherever it is led. In a cluster it waits while nobody leads, and follows who does, as long as it is provably not
+ * applied; what may have been applied is sent again only when it changes nothing, or is identified, and is answered
+ * AFF_EUNKNOWN otherwise.
+ */
 void aff_port_call(struct aff_port *port, const struct aff_space *space, struct aff_call *call);
+/* To this node's partition and no other: AFF_ENOMASTER when it does not lead. */
+void aff_port_call_here(struct aff_port *port, const struct aff_space *space, struct aff_call *call);
+/*
+ * A strict read, wherever the partition of the key is led: op.key and op.deadline_ns are filled, the rest is not used. Its code is
+ * op.result.code; `answered` must not read from this port itself.
+ */
+void aff_port_read(struct aff_port *port, const struct aff_space *space, struct aff_call *call);
+/* The same from this node's partition and no other. */
+void aff_port_read_here(struct aff_port *port, const struct aff_space *space, struct aff_call *call);
 
 /* What became of a write: `ret_outcome` is set when `answered` comes. `partition` below space->partitions. */
 struct aff_inquiry {
@@ -122,11 +139,14 @@ struct aff_command_call {
     aff_bytes body, body_type;
     void *state; /* memory of the run: staged value, reply; freed by aff_command_fini() */
 };
-/* Sets op->run so that it runs command->run. `carrier` is found again from the op by its place in struct aff_command_op. */
+/* An operation of kind COMMAND is always embedded so: its carrier is found again by its place here. */
+struct aff_patching;
 struct aff_command_op {
     struct aff_call call;
     struct aff_command_call command;
+    struct aff_patching *patching; /* instead of a command (patch.h); NULL: it is none */
 };
+/* Sets op->run so that it runs command->run. */
 void aff_command_prepare(struct aff_command_op *op, const struct aff_space *space, const aff_command *command,
                          aff_bytes body, aff_bytes body_type);
 void aff_command_fini(struct aff_command_op *op); /* after `released` */

@@ -15,6 +15,7 @@
 #include "coordinator/view.h"
 #include "partition/handover.h"
 #include "partition/op.h"
+#include "router/router.h"
 
 /* What is asked: `kind` of a peer question. Never renumbered. */
 enum aff_wire_kind {
@@ -40,6 +41,9 @@ enum aff_wire_answer {
  */
 enum { AFF_WIRE_GRACE_MS = 400 };
 
+/* The longest question or answer; the frame around it has some bytes of its own. */
+enum { AFF_WIRE_MAX = 4 * 1024 * 1024 - 256 };
+
 /* ---- beginnings ---- */
 
 bool aff_wire_put_about(struct aff_buf *to, const char *keyspace, uint32_t partition) AFF_MUST_USE;
@@ -54,5 +58,47 @@ struct aff_wire_leader {
 };
 bool aff_wire_put_leader(struct aff_buf *to, const struct aff_wire_leader *leader) AFF_MUST_USE;
 bool aff_wire_take_leader(struct aff_cursor *from, struct aff_wire_leader *ret_leader);
+
+/* ---- operations ---- */
+
+enum { AFF_WIRE_ETAGS_MAX = 64, AFF_WIRE_TRACE_MAX = 255 };
+
+/* What an operation of kind COMMAND is, besides its struct aff_op. */
+struct aff_wire_form {
+    bool patch;           /* a patch; else the command of that name */
+    aff_bytes command;
+    aff_bytes body, type; /* of the command or patch; `type` is a command's alone */
+    bool merges, whole;   /* of a patch: RFC 7396; the answer has the value */
+    uint16_t depth;
+};
+/* Room behind the conditions of an operation that was taken off the wire. */
+struct aff_wire_etags {
+    struct aff_etag match[AFF_WIRE_ETAGS_MAX], none_match[AFF_WIRE_ETAGS_MAX];
+};
+/* All but its last bytes, the value or the body, which follow as `*ret_tail`. `form` is for a COMMAND. */
+bool aff_wire_put_op(struct aff_buf *to, const struct aff_op *op, const struct aff_wire_form *form,
+                     aff_bytes *ret_tail) AFF_MUST_USE;
+/* False: it cannot be read. Views stay views; `op` is initialised, and its deadline is not set. */
+bool aff_wire_take_op(struct aff_cursor *from, struct aff_op *op, struct aff_wire_etags *etags, struct aff_wire_form *ret_form);
+
+/* ---- results ---- */
+
+/* All but the reply, which follows as `*ret_tail`. */
+bool aff_wire_put_result(struct aff_buf *to, const struct aff_result *r, uint32_t identity8, aff_bytes *ret_tail) AFF_MUST_USE;
+/* Reply, its type and the title are views; r->title is left NULL: it wants a NUL behind it. */
+bool aff_wire_take_result(struct aff_cursor *from, struct aff_result *r, uint32_t *ret_identity8, aff_bytes *ret_title);
+
+/* ---- values ---- */
+
+/* A code, and with 0 what was found: all but the value itself, which follows as `*ret_tail`. Who asks knows the partition. */
+bool aff_wire_put_found(struct aff_buf *to, int code, const struct aff_found *found, aff_bytes *ret_tail) AFF_MUST_USE;
+bool aff_wire_take_found(struct aff_cursor *from, int *ret_code, struct aff_found *ret_found);
+
+/* ---- a hand-over, an inquiry ---- */
+
+bool aff_wire_put_go(struct aff_buf *to, const struct aff_go *go) AFF_MUST_USE;
+bool aff_wire_take_go(struct aff_cursor *from, struct aff_go *ret_go);
+bool aff_wire_put_stamp(struct aff_buf *to, struct aff_stamp stamp) AFF_MUST_USE;
+struct aff_stamp aff_wire_take_stamp(struct aff_cursor *from);
 
 #endif

@@ -4,6 +4,7 @@
 #include "fake_router.h"
 
 #include "base/alloc.h"
+#include "router/patch.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -98,13 +99,6 @@ int aff_port_get(struct aff_port *port, const struct aff_space *space, aff_bytes
 {
     (void)space;
     return fake_of(port)->script.no_lease ? AFF_EAGAIN : get(fake_of(port), key, ret_found);
-}
-
-int aff_port_get_settled(struct aff_port *port, const struct aff_space *space, aff_bytes key,
-                         struct aff_found *ret_found)
-{
-    (void)space;
-    return get(fake_of(port), key, ret_found);
 }
 
 int aff_port_get_local(struct aff_port *port, const struct aff_space *space, aff_bytes key, struct aff_found *ret_found)
@@ -204,11 +198,16 @@ static void carry_out(struct fake_router *fake, struct aff_call *call)
 
 static void answer(struct fake_router *fake, struct aff_call *call)
 {
-    bool late = fake->script.late_release;
+    bool late = fake->script.late_release, found = false;
     carry_out(fake, call);
+    if (call->reads && call->op.result.code == 0) {
+        call->op.result.code = get(fake, call->op.key, &call->found);
+        found = call->op.result.code == 0;
+    }
     if (late)
         aff_list_append(&fake->answered, &call->op.link);
     call->answered(call);
+    fake->snapshots -= found;
     if (late)
         return;
     fake->released++;
@@ -265,7 +264,7 @@ static void note(struct fake_router *fake, const struct aff_call *call)
     }
 }
 
-void aff_port_call(struct aff_port *port, const struct aff_space *space, struct aff_call *call)
+static void begin(struct aff_port *port, const struct aff_space *space, struct aff_call *call)
 {
     struct fake_router *fake = fake_of(port);
     assert(aff_loop_here(fake->loop) && space);
@@ -280,6 +279,23 @@ void aff_port_call(struct aff_port *port, const struct aff_space *space, struct 
         answer(fake, call);
     else
         aff_list_append(fake->script.when == FAKE_HELD ? &fake->held : &fake->queue, &call->op.link);
+}
+
+void aff_port_call(struct aff_port *port, const struct aff_space *space, struct aff_call *call)
+{
+    call->reads = false;
+    begin(port, space, call);
+}
+
+void aff_port_read(struct aff_port *port, const struct aff_space *space, struct aff_call *call)
+{
+    const aff_bytes key = call->op.key;
+    const int64_t deadline_ns = call->op.deadline_ns;
+    aff_op_init(&call->op, AFF_OP_BARRIER);
+    call->op.key = key;
+    call->op.deadline_ns = deadline_ns;
+    call->reads = true;
+    begin(port, space, call);
 }
 
 void fake_answer_held(struct fake_router *fake)
@@ -461,6 +477,16 @@ void aff_command_fini(struct aff_command_op *op)
 {
     free(op->command.state);
     op->command.state = NULL;
+}
+
+/* Every body is a patch; what it comes to is for the script to say. */
+int aff_patch_prepare(struct aff_command_op *op, const struct aff_space *space, const struct aff_patch_opts *opts, char *detail,
+                      size_t size)
+{
+    op->command = (struct aff_command_call){ .space = space, .body = opts->body, .body_type = aff_str("") };
+    (void)detail;
+    (void)size;
+    return 0;
 }
 
 /* Answers with the value, or says that there is none. */
