@@ -86,7 +86,7 @@ static void add_vary(struct aff_exchange *x)
 
 void aff_answer_own(struct aff_exchange *x)
 {
-    if (x->http->draining || x->guard.chunked)
+    if (x->http->leaving || x->guard.chunked)
         aff_answer_header(x, "Connection", "close");
     if (x->traceparent[0])
         aff_answer_header(x, "traceparent", x->traceparent);

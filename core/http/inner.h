@@ -65,6 +65,7 @@ struct aff_http {
     bool due;               /* the daemon must run */
     bool running;           /* it does */
     bool nudged;            /* the timer is set */
+    bool leaving; /* every answer is the last on its connection; else all is as ever */
     bool draining, stopped;
     unsigned progress;         /* counts what the daemon has to run again for */
     unsigned vain;             /* runs in a row that the daemon asked for, and in which nothing happened */
@@ -290,7 +291,7 @@ void aff_cors_answer(struct aff_exchange *x);      /* the fields of that, on any
 /* Does the answer have fields that are this request's alone? Then it can be no kept one. */
 static inline bool aff_answers_alone(const struct aff_exchange *x)
 {
-    return x->traceparent[0] || x->http->draining || x->guard.chunked || aff_cors_asked(x);
+    return x->traceparent[0] || x->http->leaving || x->guard.chunked || aff_cors_asked(x);
 }
 
 /* ---- coding.c ---- */

@@ -257,9 +257,14 @@ int aff_http_new(const struct aff_http_opts *opts, struct aff_http **ret_http, a
     return 0;
 }
 
+void aff_http_farewell(struct aff_http *http)
+{
+    http->leaving = true;
+}
+
 void aff_http_drain(struct aff_http *http)
 {
-    http->draining = true;
+    http->leaving = http->draining = true;
     aff_list_each(link, &http->conns) {
         struct aff_conn *conn = aff_container_of(link, struct aff_conn, link);
         if (!conn->exchange)

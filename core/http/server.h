@@ -7,6 +7,7 @@
  *
  *   aff_gate_new, aff_http_new for each loop, aff_listener_new     before the loops run
  *   aff_listener_close                                             any thread: accept no more
+ *   aff_http_farewell, as long as others are to take over          each loop's thread
  *   aff_http_drain, then aff_http_quiet until it is true           each loop's thread
  *   aff_http_stop                                                  each loop's thread
  *   aff_listener_free, aff_http_free, aff_gate_free                after the loops
@@ -96,6 +97,8 @@ struct aff_http_opts {
 };
 
 int aff_http_new(const struct aff_http_opts *opts, struct aff_http **ret_http, aff_error *err);
+/* Serves on, and tells clients with each answer that their connection closes with it. Ahead of a drain. */
+void aff_http_farewell(struct aff_http *http);
 /* Closes idle connections; those that are busy close with their answer. */
 void aff_http_drain(struct aff_http *http);
 /* No request is under way, none waits to be released. */

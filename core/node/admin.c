@@ -68,11 +68,11 @@ static void each_part(const struct aff_node *node, void (*each)(const struct aff
         }
 }
 
-/* ---- /readyz: is the log as it must be, and does every partition serve? ---- */
+/* ---- /readyz: is the log as it must be, and does every partition serve? In a cluster: are those in order that it should hold? ---- */
 
 struct readiness {
     json_t *shown;
-    bool verbose;
+    bool verbose, alone;
     json_int_t total, serving;
 };
 
@@ -81,7 +81,7 @@ static void count_ready(const struct aff_part_info *info, void *arg)
     struct readiness *r = arg;
     r->total++;
     r->serving += info->serves;
-    if (r->verbose || (!info->serves && json_array_size(r->shown) < WAITING_SHOWN))
+    if (r->verbose || (r->alone && !info->serves && json_array_size(r->shown) < WAITING_SHOWN))
         (void)json_array_append_new(r->shown, part_json(info));
 }
 
@@ -93,17 +93,40 @@ static json_t *log_json(const struct aff_node *node, bool trusted, const aff_err
     return log;
 }
 
+/* Without its coordinator a node serves on; nothing can move until it is back. */
+static json_t *membership_json(const struct aff_membership *s)
+{
+    char text[400];
+    json_t *told = json_pack("{s:b, s:b, s:I, s:I}", "connected", s->health.connected, "registered", s->health.registered, "held",
+                             (json_int_t)s->held, "in_order", (json_int_t)s->in_order);
+    if (told && s->health.trouble[0])
+        (void)json_object_set_new(told, "trouble", json_string(s->health.trouble));
+    if (told && !aff_membership_ready(s)) {
+        aff_membership_tell(s, text, sizeof text);
+        (void)json_object_set_new(told, "waits_for", json_string(text));
+    }
+    return told;
+}
+
 int aff_admin_readyz(struct aff_node *node, bool verbose, struct aff_buf *body)
 {
-    struct readiness r = { .shown = json_array(), .verbose = verbose };
+    struct readiness r = { .shown = json_array(), .verbose = verbose, .alone = !aff_node_in_cluster(node) };
     bool draining = atomic_load(&node->draining);
     aff_error trouble;
     bool trusted = !aff_node_log_trouble(node, &trouble);
     each_part(node, count_ready, &r);
-    bool ready = !draining && trusted && r.serving == r.total;
+    struct aff_membership membership = { 0 };
+    bool member = aff_node_in_cluster(node);
+    if (member)
+        aff_node_membership(node, &membership);
+    bool ready = !draining && trusted && (member ? aff_membership_ready(&membership) : r.serving == r.total);
     json_t *answer = json_pack("{s:b, s:b, s:s, s:o, s:I, s:I}", "ready", ready, "draining", draining, "mode",
                                mode_name(node), "changelog", log_json(node, trusted, &trouble), "partitions", r.total,
                                "serving", r.serving);
+    if (answer && member)
+        (void)json_object_set_new(answer, "cluster", membership_json(&membership));
+    if (answer && member && (!membership.health.connected || !membership.health.registered))
+        (void)json_object_set_new(answer, "degraded", json_true());
     if (answer && json_array_size(r.shown) > 0)
         (void)json_object_set(answer, verbose ? "all" : "waiting", r.shown);
     json_decref(r.shown);

@@ -55,17 +55,6 @@ static int make_data_folder(const struct aff_node *node, aff_error *err)
     }
 }
 
-/* ---- coordinator ---- */
-
-static int make_coordinator(struct aff_node *node, aff_error *err)
-{
-    if (node->config->coordinator == AFF_COORDINATOR_ZOOKEEPER)
-        return aff_fail_with(err, AFF_ECONFIG, "coordinator: zookeeper cannot be served by this build: use embedded");
-    struct aff_coordinator_embedded_opts opts = { .exclusive = aff_node_owns_log(node), .logger = &node->logger };
-    node->coordinator = aff_coordinator_embedded_new(&opts);
-    return 0;
-}
-
 /* ---- loops ---- */
 
 static int make_loop(struct aff_node *node, unsigned index, aff_error *err)
@@ -124,7 +113,7 @@ static int make_partition(struct aff_node *node, struct aff_node_space *space, u
     struct aff_partition_opts opts = {
         .core = { .keyspace = k->name,
                   .index = index,
-                  .heartbeat_ms = aff_node_owns_log(node) ? 0 : HEARTBEAT_MS,
+                  .heartbeat_ms = aff_node_owns_log(node) || aff_node_in_cluster(node) ? 0 : HEARTBEAT_MS,
                   .stall_ms = node->config->limits.stall_timeout_ms,
                   .partitions = k->partitions,
                   .route = &k->route,
@@ -138,6 +127,9 @@ static int make_partition(struct aff_node *node, struct aff_node_space *space, u
         .coordinator = node->coordinator,
         .finder = space->served->finder,
         .store = { .folder = folder, .map_bytes = map_bytes, .readers = node->loops_count, .logger = &node->logger },
+        .on_demand = aff_node_in_cluster(node),
+        .net = aff_node_in_cluster(node) ? aff_router_net(node->router) : NULL,
+        .events = aff_node_in_cluster(node) ? aff_router_events(node->router) : NULL,
     };
     aff_error problem = { 0 };
     int code = aff_partition_new(&opts, &space->parts[index], &problem);
@@ -162,9 +154,8 @@ static int make_partitions(struct aff_node *node, aff_error *err)
 
 /* ---- router and ports ---- */
 
-static void make_router(struct aff_node *node)
+static void fill_router(struct aff_node *node)
 {
-    node->router = aff_router_new();
     for (size_t i = 0; i < node->served.count; i++) {
         const struct aff_served *served = &node->served.items[i];
         struct aff_space settings = {
@@ -180,6 +171,10 @@ static void make_router(struct aff_node *node)
         };
         aff_router_add(node->router, &settings, node->spaces[i].parts);
     }
+    if (aff_node_in_cluster(node))
+        aff_router_cluster(node->router, &(struct aff_router_cluster_opts){
+                                             .coordinator = node->coordinator,
+                                             .master_wait_ms = node->config->limits.master_wait_ms });
 }
 
 static int make_ports(struct aff_node *node, aff_error *err)
@@ -331,7 +326,7 @@ static int make_room(struct aff_node *node, aff_error *err)
         .connections = node->config->limits.connections,
         .partitions = count_partitions(node),
         .loops = node->loops_count,
-        .listeners = node->config->http_count,
+        .listeners = node->config->http_count + aff_node_in_cluster(node),
         .segments = aff_node_log_segments(node),
         .clients = aff_node_log_clients(node),
     };
@@ -346,16 +341,19 @@ int aff_node_build(struct aff_node *node, aff_error *err)
     if (code)
         return code;
     make_spaces(node);
-    code = make_coordinator(node, err);
+    node->router = aff_router_new();
+    code = aff_node_make_coordinator(node, err);
     if (code == 0)
         code = make_loops(node, err);
     if (code == 0)
         code = make_partitions(node, err);
     if (code)
         return code;
-    make_router(node);
+    fill_router(node);
     node->verify = aff_verify_new(node);
     code = make_ports(node, err);
+    if (code == 0)
+        code = aff_node_make_peers(node, err);
     if (code == 0)
         code = make_https(node, err);
     return code ? code : make_listeners(node, err);
@@ -385,16 +383,27 @@ static void free_loops(struct aff_node *node)
     node->loops = NULL;
 }
 
+/* Its thread tells those who watch it, such as the router, so it ends before they are freed. */
+static void free_coordinator(struct aff_node *node)
+{
+    if (node->coordinator)
+        node->coordinator = node->coordinator->ops->free(node->coordinator);
+    if (node->supervised)
+        aff_supervised_session(node->supervised, 0, NULL);
+}
+
 void aff_node_unbuild(struct aff_node *node)
 {
     free_https(node);
+    if (aff_node_in_cluster(node))
+        free_coordinator(node);
+    aff_node_free_peers(node);
     for (unsigned i = 0; node->loops && i < node->loops_count; i++)
         node->loops[i].port = aff_port_free(node->loops[i].port);
     node->verify = aff_verify_free(node->verify);
     node->router = aff_router_free(node->router);
     free_spaces(node);
-    if (node->coordinator)
-        node->coordinator = node->coordinator->ops->free(node->coordinator);
+    free_coordinator(node);
     if (node->changelog)
         node->changelog = node->changelog->ops->free(node->changelog);
     free_loops(node);

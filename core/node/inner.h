@@ -4,6 +4,7 @@
  *   keyspaces.c  what is served: the configuration's keyspaces and the application's
  *   limits.c     open files and address space
  *   build.c      makes the parts in order, frees them in reverse
+ *   cluster.c    the parts that a node among others has: coordinator, peers; joining; how it stands in the cluster
  *   log.c        the changelog as the configuration has it; asks for its topics while the loops run already
  *   node.c       life: start, drain, stop; the public functions
  *   admin.c      bodies of /livez, /readyz, /metrics, /cluster
@@ -54,10 +55,12 @@ struct aff_node_loop {
     struct aff_http *http; /* also in node->https */
     pthread_t thread;
     bool runs; /* the thread was made and is not joined */
-    struct aff_msg run, start, drain, end, close;
+    struct aff_msg run, start, farewell, drain, end, close;
     struct aff_timer tick, quiet; /* the loop's */
     _Atomic int64_t ticked_ns;    /* when it said last that it lives, monotonic */
     atomic_int stage;             /* enum aff_loop_stage; the loop writes */
+    struct aff_msg named;         /* tells the peers of the loop who this node is */
+    atomic_bool naming;           /* it is under way */
 };
 
 struct aff_node_space {
@@ -94,6 +97,10 @@ struct aff_node {
     struct aff_changelog *changelog;
     struct aff_node_topics topics;
     struct aff_coordinator *coordinator;
+    struct aff_coordinator_watch watch; /* of a cluster's */
+    struct aff_peer_tls *peer_tls;      /* NULL: plain */
+    struct aff_peers **peers;           /* one a loop; NULL: no cluster */
+    struct aff_peer_listener *peer_listener;
     struct aff_node_loop *loops;
     unsigned loops_count;
     struct aff_node_space *spaces; /* as many as served */
@@ -108,11 +115,13 @@ struct aff_node {
     /* life */
     bool built;
     bool partitions_asked; /* to start, when the topics were known */
+    bool joined;           /* the cluster; after every partition has taken its seat */
     int64_t started_wall_ms, started_ns;
     int64_t told_ns;     /* when it was logged last what a start waits for */
     int64_t progress_ns; /* when the sum of applied offsets changed last, while it starts */
     int64_t progress_sum;
-    atomic_bool draining;
+    atomic_bool draining; /* or about to: it gives away what it leads */
+    bool drain_asked;
 };
 
 /* ---- build.c ---- */
@@ -121,6 +130,30 @@ struct aff_node {
 int aff_node_build(struct aff_node *node, aff_error *err);
 void aff_node_unbuild(struct aff_node *node); /* no loop runs */
 char *aff_node_path(const struct aff_node *node, const char *tail); /* "<data>/<tail>", to be freed */
+
+/* ---- cluster.c ---- */
+
+bool aff_node_in_cluster(const struct aff_node *node);
+int64_t aff_node_tick_ms(const struct aff_node *node);
+int aff_node_make_coordinator(struct aff_node *node, aff_error *err);
+int aff_node_make_peers(struct aff_node *node, aff_error *err); /* none without a cluster */
+void aff_node_free_peers(struct aff_node *node);                /* before the ports */
+/* Tells the cluster of this node. Once, when every partition has taken its seat. */
+int aff_node_join(struct aff_node *node, aff_error *err);
+
+/* How this node stands in its cluster, as far as it knows. */
+struct aff_membership {
+    struct aff_coordinator_health health;
+    bool known;          /* it is a member, and knows what it should hold */
+    uint64_t unassigned; /* partitions that nobody should hold */
+    uint64_t held, in_order; /* partitions that this node should hold; of them: leads, or is in step */
+    struct aff_part_info waits; /* the first that is not in order; space NULL: none */
+};
+void aff_node_membership(const struct aff_node *node, struct aff_membership *ret_membership); /* any thread */
+bool aff_membership_ready(const struct aff_membership *membership);
+void aff_membership_tell(const struct aff_membership *membership, char *text, size_t size); /* why it is not ready */
+/* It leads nothing, or there is nobody who could lead it instead. */
+bool aff_node_leads_nothing(const struct aff_node *node);
 
 /* ---- log.c ---- */
 
@@ -140,6 +173,8 @@ int aff_node_make(struct aff_config *config, const aff_keyspace *const *keyspace
                   aff_error *err);                         /* takes the configuration over, on success */
 int aff_node_begin(struct aff_node *node, aff_error *err); /* builds, and runs the threads */
 int aff_node_begun(struct aff_node *node, aff_error *err); /* 1: every partition has; 0: not yet; or an error */
+void aff_node_retire(struct aff_node *node);               /* give away what it leads, and serve on; nothing without a cluster */
+bool aff_node_retired(const struct aff_node *node);        /* it leads nothing any more, or nobody else could */
 void aff_node_drain(struct aff_node *node);                /* refuse what is new */
 bool aff_node_drained(const struct aff_node *node);        /* nothing is under way any more */
 int aff_node_end(struct aff_node *node);                   /* AFF_ETIMEDOUT: something was cut off */

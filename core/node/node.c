@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { TICK_MS = 500, QUIET_MS = 5, LOOK_MS = 5, NO_PROGRESS_S = 60, TELL_S = 10, END_S = 10 };
+enum { QUIET_MS = 5, LOOK_MS = 5, NO_PROGRESS_S = 60, TELL_S = 10, END_S = 10 };
 
 const char *aff_version(void)
 {
@@ -135,7 +135,7 @@ static void fire_tick(struct aff_timer *timer)
 {
     struct aff_node_loop *l = aff_container_of(timer, struct aff_node_loop, tick);
     atomic_store(&l->ticked_ns, aff_mono_ns(aff_loop_clock(l->loop)));
-    set_timer(l, timer, TICK_MS);
+    set_timer(l, timer, aff_node_tick_ms(l->node));
 }
 
 static void on_run(struct aff_msg *msg)
@@ -152,19 +152,32 @@ static void on_start(struct aff_msg *msg)
     atomic_store(&l->stage, AFF_LOOP_STARTED);
 }
 
+/* NULL: no cluster. */
+static struct aff_peers *peers_of(const struct aff_node_loop *l)
+{
+    return l->node->peers ? l->node->peers[aff_loop_index(l->loop)] : NULL;
+}
+
 static void fire_quiet(struct aff_timer *timer)
 {
     struct aff_node_loop *l = aff_container_of(timer, struct aff_node_loop, quiet);
-    if (each_partition(l, is_idle) && aff_http_quiet(l->http))
+    if (each_partition(l, is_idle) && aff_http_quiet(l->http) && (!peers_of(l) || aff_peers_quiet(peers_of(l))))
         atomic_store(&l->stage, AFF_LOOP_QUIET);
     else
         set_timer(l, timer, QUIET_MS);
+}
+
+static void on_farewell(struct aff_msg *msg)
+{
+    aff_http_farewell(aff_container_of(msg, struct aff_node_loop, farewell)->http);
 }
 
 static void on_drain(struct aff_msg *msg)
 {
     struct aff_node_loop *l = aff_container_of(msg, struct aff_node_loop, drain);
     aff_http_drain(l->http);
+    if (peers_of(l))
+        aff_peers_drain(peers_of(l));
     each_partition(l, drain_one);
     l->quiet.fire = fire_quiet;
     fire_quiet(&l->quiet);
@@ -176,6 +189,7 @@ static void on_end(struct aff_msg *msg)
     struct aff_node_loop *l = aff_container_of(msg, struct aff_node_loop, end);
     aff_loop_timer_cancel(l->loop, &l->quiet);
     aff_verify_leave(l->node->verify, l->loop);
+    aff_port_close(l->port);
     each_partition(l, stop_one);
     atomic_store(&l->stage, AFF_LOOP_ENDED);
 }
@@ -244,7 +258,7 @@ static void begin_anew(struct aff_node *node)
     atomic_store(&node->topics.stage, AFF_TOPICS_ASKED);
     atomic_store(&node->topics.give_up, false);
     node->topics.missing[0] = '\0';
-    node->partitions_asked = false;
+    node->partitions_asked = node->joined = node->drain_asked = false;
     node->started_wall_ms = aff_wall_ms(node->logger.clock);
     node->started_ns = node->told_ns = aff_mono_ns(node->logger.clock);
     node->progress_sum = 0;
@@ -351,6 +365,32 @@ static int partitions_begun(struct aff_node *node, aff_error *err)
     return in_time(node, text, err);
 }
 
+static bool all_reached(const struct aff_node *node, enum aff_loop_stage stage)
+{
+    for (unsigned i = 0; i < node->loops_count; i++)
+        if (atomic_load(&node->loops[i].stage) < (int)stage)
+            return false;
+    return true;
+}
+
+/* As partitions_begun(); but the cluster decides what is held here. A partition that fails here is tried again. */
+static int member_begun(struct aff_node *node, aff_error *err)
+{
+    struct aff_membership membership;
+    char text[400];
+    if (!all_reached(node, AFF_LOOP_STARTED))
+        return 0;
+    if (!node->joined) {
+        node->joined = true;
+        return aff_node_join(node, err);
+    }
+    aff_node_membership(node, &membership);
+    if (aff_membership_ready(&membership))
+        return 1;
+    aff_membership_tell(&membership, text, sizeof text);
+    return in_time(node, text, err);
+}
+
 int aff_node_begun(struct aff_node *node, aff_error *err)
 {
     aff_error trouble;
@@ -359,7 +399,7 @@ int aff_node_begun(struct aff_node *node, aff_error *err)
         return aff_fail_with(err, node->topics.err.code, "%s", node->topics.err.text);
     case AFF_TOPICS_KNOWN:
         if (node->partitions_asked)
-            return partitions_begun(node, err);
+            return aff_node_in_cluster(node) ? member_begun(node, err) : partitions_begun(node, err);
         start_partitions(node);
         return 0;
     default:
@@ -370,22 +410,32 @@ int aff_node_begun(struct aff_node *node, aff_error *err)
 
 /* ---- ending ---- */
 
+void aff_node_retire(struct aff_node *node)
+{
+    if (!node->built || atomic_exchange(&node->draining, true) || !node->joined)
+        return;
+    node->coordinator->ops->drain(node->coordinator);
+    for (unsigned i = 0; i < node->loops_count; i++)
+        ask(&node->loops[i], &node->loops[i].farewell, on_farewell);
+}
+
+bool aff_node_retired(const struct aff_node *node)
+{
+    return !node->joined || aff_node_leads_nothing(node);
+}
+
 void aff_node_drain(struct aff_node *node)
 {
-    if (!node->built || atomic_exchange(&node->draining, true))
+    if (!node->built || node->drain_asked)
         return;
+    node->drain_asked = true;
+    atomic_store(&node->draining, true);
+    if (node->peer_listener)
+        aff_peer_listener_close(node->peer_listener);
     for (size_t i = 0; i < node->config->http_count; i++)
         aff_listener_close(node->listeners[i]);
     for (unsigned i = 0; i < node->loops_count; i++)
         ask(&node->loops[i], &node->loops[i].drain, on_drain);
-}
-
-static bool all_reached(const struct aff_node *node, enum aff_loop_stage stage)
-{
-    for (unsigned i = 0; i < node->loops_count; i++)
-        if (atomic_load(&node->loops[i].stage) < (int)stage)
-            return false;
-    return true;
 }
 
 bool aff_node_drained(const struct aff_node *node)
@@ -455,6 +505,9 @@ const char *aff_node_address(const aff_node *node, unsigned index)
 int aff_node_stop(aff_node *node, int64_t timeout_ms)
 {
     int64_t until = aff_mono_ns(node->logger.clock) + timeout_ms * AFF_NS_PER_MS;
+    aff_node_retire(node);
+    while (!aff_node_retired(node) && aff_mono_ns(node->logger.clock) < until)
+        nap();
     aff_node_drain(node);
     while (!aff_node_drained(node) && aff_mono_ns(node->logger.clock) < until)
         nap();

@@ -134,16 +134,29 @@ static int serve(const struct process *p)
     return EXIT_SUCCESS;
 }
 
-/* Gives what is under way the time that any exchange has, or until a second signal. */
+/* Until it is so, at most for the time that any exchange has. False: a second signal came. */
+static bool patient(const struct process *p, bool (*done)(const struct aff_node *node))
+{
+    const struct aff_clock *clock = p->node->logger.clock;
+    int64_t until = aff_mono_ns(clock) + p->node->config->limits.exchange_timeout_ms * AFF_NS_PER_MS;
+    while (!done(p->node) && aff_mono_ns(clock) < until)
+        if (told_to_hurry(p))
+            return false;
+    return true;
+}
+
+/* In a cluster others take over first, while requests are served on; then what is under way ends. */
 static void drain(const struct process *p)
 {
-    const struct aff_logger *logger = &p->node->logger;
-    int64_t until = aff_mono_ns(logger->clock) + p->node->config->limits.exchange_timeout_ms * AFF_NS_PER_MS;
-    aff_log(logger, INFO, "node.draining", aff_f_int("pid", getpid()));
+    aff_log(&p->node->logger, INFO, "node.draining", aff_f_int("pid", getpid()));
+    aff_node_retire(p->node);
+    bool waits = patient(p, aff_node_retired);
+    if (!aff_node_retired(p->node))
+        aff_log(&p->node->logger, WARN, "node.not_retired",
+                aff_f_str("what", "it leads partitions that nobody took over: they are without a leader until others notice"));
     aff_node_drain(p->node);
-    while (!aff_node_drained(p->node) && aff_mono_ns(logger->clock) < until)
-        if (told_to_hurry(p))
-            break;
+    if (waits)
+        (void)patient(p, aff_node_drained);
 }
 
 static int end(const struct process *p, int status)

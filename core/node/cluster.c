@@ -1,0 +1,339 @@
+/*
+ * cluster.c - a node among others: the coordinator as the configuration has it, the peers of each loop and their listener, joining when
+ * everything that others may ask for is there, and how the node stands in its cluster.
+ *
+ *   made       coordinator before the partitions, whose seats it gives; peers after the ports, which serve what others ask
+ *   joined     when the topics are known and every partition has taken its seat: from then on it may be given some to hold
+ *   named      a member's name is known once it is registered, and is another after its session was lost; the peers are told
+ *
+ * The owner's thread, but for what is marked.
+ */
+#include "node/inner.h"
+
+#include "base/alloc.h"
+#include "node/admin.h"
+#include "router/serve.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { ALIVE_TICK_MS = 100, TICK_MS = 500 };
+
+bool aff_node_in_cluster(const struct aff_node *node)
+{
+    return node->config->coordinator == AFF_COORDINATOR_ZOOKEEPER;
+}
+
+/* A lease must not outlive a loop that stands still, so in a cluster they tell often that they turn. */
+int64_t aff_node_tick_ms(const struct aff_node *node)
+{
+    return aff_node_in_cluster(node) ? ALIVE_TICK_MS : TICK_MS;
+}
+
+/* ---- the coordinator ---- */
+
+/* Any thread. */
+static int64_t alive_ns(void *self)
+{
+    const struct aff_node *node = self;
+    int64_t least = INT64_MAX;
+    for (unsigned i = 0; i < node->loops_count; i++) {
+        int64_t ticked = atomic_load(&node->loops[i].ticked_ns);
+        least = ticked < least ? ticked : least;
+    }
+    return least;
+}
+
+/* On the coordinator's thread. */
+static void session_changed(void *self, int64_t id, const unsigned char password[16])
+{
+    const struct aff_node *node = self;
+    aff_supervised_session(node->supervised, id, password);
+}
+
+static struct aff_coordinator_space *spaces_of(const struct aff_node *node)
+{
+    struct aff_coordinator_space *spaces = aff_xcalloc(node->served.count, sizeof *spaces);
+    for (size_t i = 0; i < node->served.count; i++) {
+        const struct aff_config_keyspace *k = node->served.items[i].settings;
+        spaces[i] = (struct aff_coordinator_space){ .name = k->name,
+                                                    .partitions = k->partitions,
+                                                    .replicas = k->replicas,
+                                                    .assigned = aff_config_assigned(k) };
+    }
+    return spaces;
+}
+
+static void free_spaces(const struct aff_node *node, struct aff_coordinator_space *spaces)
+{
+    for (size_t i = 0; i < node->served.count; i++)
+        free((void *)spaces[i].assigned);
+    free(spaces);
+}
+
+static int use_zookeeper(struct aff_node *node, aff_error *err)
+{
+    const struct aff_config *config = node->config;
+    struct aff_coordinator_space *spaces = spaces_of(node);
+    struct aff_coordinator_zookeeper_opts opts = {
+        .cluster = config->cluster,
+        .connect = config->zookeeper.connect,
+        .auth = config->zookeeper.auth,
+        .session_ms = config->zookeeper.session_ms,
+        .tick_ms = config->zookeeper.tick_ms,
+        .spaces = spaces,
+        .spaces_count = node->served.count,
+        .clock = node->logger.clock,
+        .logger = &node->logger,
+        .alive_ns = alive_ns,
+        .session = node->supervised ? session_changed : NULL,
+        .self = node,
+    };
+    (void)opts;
+    int code = aff_fail_with(err, AFF_ECONFIG, "coordinator: zookeeper cannot be served by this build: use embedded");
+    free_spaces(node, spaces);
+    return code;
+}
+
+static void use_embedded(struct aff_node *node)
+{
+    struct aff_coordinator_embedded_opts opts = { .exclusive = aff_node_owns_log(node), .logger = &node->logger };
+    node->coordinator = aff_coordinator_embedded_new(&opts);
+}
+
+int aff_node_make_coordinator(struct aff_node *node, aff_error *err)
+{
+    if (aff_node_in_cluster(node))
+        return use_zookeeper(node, err);
+    use_embedded(node);
+    return 0;
+}
+
+/* ---- peers ---- */
+
+static int make_tls(struct aff_node *node, aff_error *err)
+{
+    const struct aff_config *config = node->config;
+    if (config->peer.security == AFF_PEER_PLAIN)
+        return 0;
+    return aff_fail_with(err, AFF_ECONFIG, "peer.security: tls cannot be served by this build: use plain");
+}
+
+static int make_peers(struct aff_node *node, aff_error *err)
+{
+    int code = 0;
+    node->peers = aff_xcalloc(node->loops_count, sizeof(struct aff_peers *));
+    for (unsigned i = 0; i < node->loops_count && code == 0; i++) {
+        struct aff_peers_opts opts = {
+            .loop = node->loops[i].loop,
+            .cluster = node->config->cluster,
+            .tls = node->peer_tls,
+            .serve = aff_port_serve,
+            .self = node->loops[i].port,
+        };
+        code = aff_peers_new(&opts, &node->peers[i], err);
+        if (code == 0)
+            aff_port_connect(node->loops[i].port, node->peers[i]);
+    }
+    return code;
+}
+
+static int make_listener(struct aff_node *node, aff_error *err)
+{
+    const struct aff_config_address *listen = &node->config->peer.listen;
+    struct aff_peer_listener_opts opts = {
+        .host = listen->host,
+        .port = listen->port,
+        .bound = node->supervised ? node->supervised->peer : 0,
+        .loop = node->loops[0].loop,
+        .peers = node->peers,
+        .peers_count = node->loops_count,
+    };
+    return aff_peer_listener_new(&opts, &node->peer_listener, err);
+}
+
+int aff_node_make_peers(struct aff_node *node, aff_error *err)
+{
+    if (!aff_node_in_cluster(node))
+        return 0;
+    int code = make_tls(node, err);
+    if (code == 0)
+        code = make_peers(node, err);
+    return code ? code : make_listener(node, err);
+}
+
+void aff_node_free_peers(struct aff_node *node)
+{
+    node->peer_listener = aff_peer_listener_free(node->peer_listener);
+    for (unsigned i = 0; node->peers && i < node->loops_count; i++)
+        aff_peers_free(node->peers[i]);
+    free(node->peers);
+    node->peers = NULL;
+}
+
+/* ---- who this node is ---- */
+
+/* The peers of a loop are told the member that this node is now. */
+static void on_named(struct aff_msg *msg)
+{
+    struct aff_node_loop *l = aff_container_of(msg, struct aff_node_loop, named);
+    struct aff_coordinator *c = l->node->coordinator;
+    char member[AFF_MEMBER_MAX + 1];
+    atomic_store(&l->naming, false); /* before the view is taken: what comes later is told once more */
+    struct aff_view *view = c->ops->view(c);
+    if (view && view->self >= 0 && view->nodes[view->self].incarnation) {
+        const struct aff_view_node *self = &view->nodes[view->self];
+        (void)snprintf(member, sizeof member, "%s-%010u", self->name, (unsigned)self->incarnation);
+        aff_peers_name(l->node->peers[aff_loop_index(l->loop)], member);
+    }
+    aff_view_drop(view);
+}
+
+/* On the coordinator's thread. */
+static void on_changed(struct aff_coordinator_watch *watch)
+{
+    struct aff_node *node = aff_container_of(watch, struct aff_node, watch);
+    for (unsigned i = 0; i < node->loops_count; i++)
+        if (!atomic_exchange(&node->loops[i].naming, true))
+            aff_loop_call(node->loops[i].loop, &node->loops[i].named);
+}
+
+/* ---- addresses that others are told ---- */
+
+static void print_address(const char *host, const char *port, char out[AFF_ADDRESS_MAX])
+{
+    (void)snprintf(out, AFF_ADDRESS_MAX, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+/* As advertised, else as bound. Port 0 of what is advertised stands for the bound one. */
+static void address_of(const struct aff_config_address *advertise, const char *bound, char out[AFF_ADDRESS_MAX])
+{
+    const char *colon = strrchr(bound, ':');
+    if (!advertise->text)
+        (void)snprintf(out, AFF_ADDRESS_MAX, "%s", bound);
+    else if (advertise->port)
+        (void)snprintf(out, AFF_ADDRESS_MAX, "%s", advertise->text);
+    else
+        print_address(advertise->host, colon ? colon + 1 : "0", out);
+}
+
+/* Who listens on all addresses is reached by clients where other nodes reach it. */
+static void http_address(const struct aff_node *node, char out[AFF_ADDRESS_MAX])
+{
+    const struct aff_config_http *http = &node->config->http[0];
+    struct aff_config_address as_peer = { .text = node->config->peer.advertise.text, .host = node->config->peer.advertise.host };
+    bool other = !http->advertise.text && aff_config_is_any(&http->listen);
+    address_of(other ? &as_peer : &http->advertise, node->addresses[0], out);
+}
+
+/* ---- joining ---- */
+
+int aff_node_join(struct aff_node *node, aff_error *err)
+{
+    char http[AFF_ADDRESS_MAX] = "", peer[AFF_ADDRESS_MAX];
+    if (node->config->http_count)
+        http_address(node, http);
+    address_of(&node->config->peer.advertise, aff_peer_listener_address(node->peer_listener), peer);
+    struct aff_member self = {
+        .name = node->config->node.name,
+        .http = http,
+        .peer = peer,
+        .zone = node->config->node.zone ? node->config->node.zone : "",
+    };
+    for (unsigned i = 0; i < node->loops_count; i++)
+        node->loops[i].named.deliver = on_named;
+    node->watch.changed = on_changed;
+    node->coordinator->ops->watch(node->coordinator, &node->watch);
+    aff_log(&node->logger, INFO, "node.joining", aff_f_str("cluster", node->config->cluster), aff_f_str("name", self.name),
+            aff_f_str("peer", peer), aff_f_str("http", http));
+    return node->coordinator->ops->join(node->coordinator, &self, err);
+}
+
+/* ---- how the node stands in its cluster ---- */
+
+static bool holds(const struct aff_view *view, const struct aff_view_part *part)
+{
+    for (unsigned i = 0; i < part->replicas_count; i++)
+        if (part->replicas[i] == view->self)
+            return true;
+    return false;
+}
+
+/* Is it in the order that it should be in? Counts partitions; any thread. */
+static void count_part(const struct aff_node *node, const struct aff_view *view, size_t space, uint32_t p, struct aff_membership *to)
+{
+    const struct aff_view_part *part = &view->spaces[space].parts[p];
+    struct aff_part_info info;
+    aff_router_part_info(aff_router_space_at(node->router, space), p, &info);
+    to->unassigned += part->replicas_count == 0;
+    if (!holds(view, part))
+        return;
+    to->held++;
+    to->in_order += info.serves || info.stands_by;
+    if (!info.serves && !info.stands_by && !to->waits.space)
+        to->waits = info;
+}
+
+void aff_node_membership(const struct aff_node *node, struct aff_membership *ret)
+{
+    struct aff_coordinator *c = node->coordinator;
+    *ret = (struct aff_membership){ 0 };
+    c->ops->health(c, &ret->health);
+    struct aff_view *view = c->ops->view(c);
+    ret->known = view && view->self >= 0;
+    for (size_t i = 0; ret->known && i < view->spaces_count; i++)
+        for (uint32_t p = 0; p < view->spaces[i].partitions; p++)
+            count_part(node, view, i, p, ret);
+    aff_view_drop(view);
+}
+
+bool aff_membership_ready(const struct aff_membership *s)
+{
+    return s->known && s->unassigned == 0 && s->in_order == s->held;
+}
+
+void aff_membership_tell(const struct aff_membership *s, char *text, size_t size)
+{
+    if (!s->known)
+        (void)snprintf(text, size, "this node is no member of its cluster yet%s%s", s->health.trouble[0] ? ": " : "",
+                       s->health.trouble);
+    else if (s->unassigned)
+        (void)snprintf(text, size, "%llu partitions are given to no node yet", (unsigned long long)s->unassigned);
+    else
+        (void)snprintf(text, size,
+                       "%llu of the %llu partitions held here are not in order; the first is keyspace %s, partition %u: it is %s at "
+                       "offset %lld of %lld",
+                       (unsigned long long)(s->held - s->in_order), (unsigned long long)s->held, s->waits.space->name,
+                       s->waits.partition, aff_role_name(s->waits.role), (long long)s->waits.applied, (long long)s->waits.log_end);
+}
+
+/* ---- leaving ---- */
+
+static bool leads_any(const struct aff_node *node)
+{
+    const struct aff_space *space;
+    for (size_t i = 0; (space = aff_router_space_at(node->router, i)); i++)
+        for (uint32_t p = 0; p < space->partitions; p++) {
+            struct aff_part_info info;
+            aff_router_part_info(space, p, &info);
+            if (info.serves || info.role == AFF_ROLE_MASTER)
+                return true;
+        }
+    return false;
+}
+
+/* Is there anybody who could lead instead? */
+static bool has_others(const struct aff_node *node)
+{
+    struct aff_view *view = node->coordinator->ops->view(node->coordinator);
+    bool found = false;
+    for (size_t i = 0; view && i < view->nodes_count; i++)
+        found |= (int)i != view->self && view->nodes[i].live && !view->nodes[i].draining;
+    aff_view_drop(view);
+    return found;
+}
+
+bool aff_node_leads_nothing(const struct aff_node *node)
+{
+    return !aff_node_in_cluster(node) || !leads_any(node) || !has_others(node);
+}
