@@ -1,5 +1,5 @@
 /*
- * digest.c - see digest.h. GnuTLS is named in this file only, zlib in gzip.c besides. Any thread.
+ * digest.c - see digest.h. GnuTLS is named in tls.c besides, zlib in gzip.c. Any thread.
  */
 #include "base/digest.h"
 

@@ -5,6 +5,7 @@
  *   ask.c     questions of this side: links to other nodes, their streams, deadlines
  *   serve.c   questions of others: kept until they are answered
  *   stream.c  one connection: connecting, HELLO, reading, writing, breaking
+ *   tls.c     credentials
  *   frame.c   the layout
  *
  * A stream carries questions one way only: those of the side that opened it. Everything runs on the loop of the peers. No stream is
@@ -15,6 +16,7 @@
 
 #include "base/annotate.h"
 #include "base/buf.h"
+#include "base/tls.h"
 #include "peer/frame.h"
 #include "peer/peer.h"
 
@@ -64,6 +66,10 @@ struct aff_peers {
     atomic_uint_fast64_t streams_open, asked, answered, refused, broken, bytes_out, bytes_in;
 };
 
+struct aff_peer_tls {
+    struct aff_tls *tls;
+};
+
 /* A node that was asked, and how it went. */
 struct aff_peer_link {
     struct aff_map_node node;
@@ -84,7 +90,8 @@ struct aff_peer_stream {
     struct aff_list link, touched;
     struct aff_peers *peers;
     struct aff_io io;
-    uint32_t events; /* that epoll reports */
+    struct aff_tls_session *tls; /* NULL: plain TCP */
+    uint32_t events;             /* that epoll reports */
     enum aff_peer_state state;
     bool outgoing;                       /* questions go out by it; else they come in */
     bool retired;                        /* it takes no new ones; closed when nothing is under way */

@@ -53,7 +53,7 @@ static void address_of(int fd, char *out, size_t size)
     (void)snprintf(out, size, address.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
 }
 
-/* ---- events ---- */
+/* ---- what epoll reports ---- */
 
 static bool paused(const struct aff_peer_stream *s)
 {
@@ -64,6 +64,8 @@ static uint32_t wanted_events(const struct aff_peer_stream *s)
 {
     if (s->state == AFF_PEER_CONNECTING)
         return EPOLLOUT;
+    if (s->state == AFF_PEER_SHAKING)
+        return aff_tls_wants_write(s->tls) ? EPOLLOUT : EPOLLIN;
     return (paused(s) ? 0 : EPOLLIN) | (s->blocked ? EPOLLOUT : 0);
 }
 
@@ -133,8 +135,8 @@ void aff_peer_stream_goodbye(struct aff_peer_stream *s)
 
 unsigned char *aff_peer_stream_unsent_frame(struct aff_peer_stream *s, uint64_t end, size_t size)
 {
-    uint64_t start = end - size;
-    return start >= s->sent ? s->out.data + s->head + (start - s->sent) : NULL;
+    uint64_t start = end - size, left = s->sent + (s->tls ? aff_tls_under_way(s->tls) : 0);
+    return start >= left ? s->out.data + s->head + (start - s->sent) : NULL;
 }
 
 static void wrote(struct aff_peer_stream *s, size_t len)
@@ -149,6 +151,21 @@ static void wrote(struct aff_peer_stream *s, size_t len)
         aff_buf_fini(&s->out);
 }
 
+/* How many bytes the socket took; 0: none now, or it failed. */
+static size_t send_some(struct aff_peer_stream *s, const unsigned char *data, size_t len)
+{
+    ssize_t n = s->tls ? aff_tls_send(s->tls, data, len) : send(s->io.fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n > 0)
+        return (size_t)n;
+    if (s->tls && n < 0)
+        s->failed = aff_tls_why(s->tls);
+    else if (s->tls || errno == EAGAIN || errno == EWOULDBLOCK)
+        s->blocked = true;
+    else if (errno != EINTR)
+        s->failed = strerror(errno);
+    return 0;
+}
+
 /* As much as the socket takes. */
 static void write_out(struct aff_peer_stream *s)
 {
@@ -159,21 +176,24 @@ static void write_out(struct aff_peer_stream *s)
             len = (size_t)allowed;
         if (len == 0)
             return;
-        ssize_t n = send(s->io.fd, s->out.data + s->head, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n >= 0)
-            wrote(s, (size_t)n);
-        else if (errno == EAGAIN || errno == EWOULDBLOCK)
-            s->blocked = true;
-        else if (errno != EINTR)
-            s->failed = strerror(errno);
+        size_t n = send_some(s, s->out.data + s->head, len);
+        if (n > 0)
+            wrote(s, n);
     }
 }
 
 /* ---- beginning ---- */
 
+/* NULL when there is no memory; the descriptor is then closed. */
 static struct aff_peer_stream *new_stream(struct aff_peers *peers, int fd, bool outgoing)
 {
+    struct aff_tls_session *tls = peers->opts.tls ? aff_tls_open(peers->opts.tls->tls, fd, !outgoing) : NULL;
+    if (peers->opts.tls && !tls) {
+        (void)close(fd);
+        return NULL;
+    }
     struct aff_peer_stream *s = aff_xcalloc(1, sizeof *s);
+    s->tls = tls;
     s->peers = peers;
     s->io.fd = fd;
     s->outgoing = outgoing;
@@ -216,19 +236,6 @@ static void greet(struct aff_peer_stream *s)
         return;
     s->may_send = aff_get_u32(s->out.data) + 4;
     aff_peers_touch(s->peers, s);
-}
-
-static void connected(struct aff_peer_stream *s)
-{
-    int error = 0;
-    socklen_t len = sizeof error;
-    if (getsockopt(s->io.fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
-        error = errno;
-    if (error) {
-        aff_peer_stream_close(s, strerror(error));
-        return;
-    }
-    greet(s);
 }
 
 static const char *turn_away(struct aff_peer_stream *s, const char *why)
@@ -333,6 +340,11 @@ static const char *dispatch(struct aff_peer_stream *s, const struct aff_frame *f
     return frames[frame->type].came(s, frame);
 }
 
+static bool begins_with_tls(const struct aff_buf *in)
+{
+    return in->len >= 2 && in->data[0] == 0x16 && in->data[1] == 0x03; /* a handshake record of any version */
+}
+
 /* Takes the whole frames out of the buffer. *ret_size: what the first one that is not whole will have, 0: unknown. */
 static const char *take_frames(struct aff_peer_stream *s, size_t *ret_size)
 {
@@ -341,6 +353,8 @@ static const char *take_frames(struct aff_peer_stream *s, size_t *ret_size)
         struct aff_frame frame;
         const char *why = NULL;
         ssize_t n = aff_frame_read(aff_bytes_of(s->in.data + done, s->in.len - done), &frame, ret_size, &why);
+        if (s->state != AFF_PEER_OPEN && begins_with_tls(&s->in))
+            return "it speaks TLS, and this node plain TCP (peers.tls)";
         if (n < 0)
             return why;
         if (s->state != AFF_PEER_OPEN && *ret_size > STRANGER_FRAME_MAX)
@@ -380,23 +394,95 @@ static void return_buffer(struct aff_peer_stream *s)
     }
 }
 
-static const char *read_in(struct aff_peer_stream *s)
+/* Bytes; 0: no more now; negative: *ret_why. */
+static ssize_t receive_some(struct aff_peer_stream *s, const char **ret_why)
 {
-    if (!borrow_buffer(s))
-        return "there is no memory to read into";
-    ssize_t n = recv(s->io.fd, s->in.data + s->in.len, s->in.capacity - s->in.len, MSG_DONTWAIT);
-    if (n == 0)
-        return "the other side closed it";
-    if (n < 0)
-        return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? NULL : strerror(errno);
+    unsigned char *to = s->in.data + s->in.len;
+    size_t room = s->in.capacity - s->in.len;
+    ssize_t n = s->tls ? aff_tls_recv(s->tls, to, room) : recv(s->io.fd, to, room, MSG_DONTWAIT);
+    if (n > 0 || (s->tls && n == 0))
+        return n;
+    if (s->tls)
+        *ret_why = aff_tls_why(s->tls);
+    else if (n == 0)
+        *ret_why = "the other side closed it";
+    else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
+        return 0;
+    else
+        *ret_why = strerror(errno);
+    return -1;
+}
+
+/* One piece of what came; false when there was none, or it failed: *ret_why. */
+static bool read_some(struct aff_peer_stream *s, const char **ret_why)
+{
+    size_t size = 0;
+    if (!borrow_buffer(s)) {
+        *ret_why = "there is no memory to read into";
+        return false;
+    }
+    ssize_t n = receive_some(s, ret_why);
+    if (n <= 0)
+        return false;
     s->in.len += (size_t)n;
     s->heard_ns = aff_loop_now(s->peers->opts.loop);
     aff_peers_count(&s->peers->bytes_in, (uint64_t)n);
-    size_t size = 0;
-    const char *why = take_frames(s, &size);
-    if (!why && size > s->in.capacity && !aff_buf_reserve(&s->in, size - s->in.len))
-        why = "there is no memory for a frame";
-    return why;
+    *ret_why = take_frames(s, &size);
+    if (!*ret_why && size > s->in.capacity && !aff_buf_reserve(&s->in, size - s->in.len))
+        *ret_why = "there is no memory for a frame";
+    return !*ret_why;
+}
+
+/* Under TLS a record at a time, until what one recv() brought is used up: epoll does not know of the rest. */
+static void read_in(struct aff_peer_stream *s)
+{
+    const char *why = NULL;
+    while (read_some(s, &why) && s->tls)
+        continue;
+    if (why)
+        aff_peer_stream_close(s, why);
+    else
+        return_buffer(s);
+}
+
+/* ---- events ---- */
+
+static void shake(struct aff_peer_stream *s)
+{
+    int rc = aff_tls_handshake(s->tls);
+    if (rc < 0) {
+        aff_peer_stream_close(s, aff_tls_why(s->tls));
+        return;
+    }
+    if (rc == 0) {
+        aff_peers_touch(s->peers, s); /* it may wait for something else now */
+        return;
+    }
+    greet(s);
+    read_in(s); /* what came with the end of the handshake */
+}
+
+/* The socket is connected: now TLS, or HELLO at once. */
+static void begin(struct aff_peer_stream *s)
+{
+    if (!s->tls) {
+        greet(s);
+        return;
+    }
+    s->state = AFF_PEER_SHAKING;
+    shake(s);
+}
+
+static void connected(struct aff_peer_stream *s)
+{
+    int error = 0;
+    socklen_t len = sizeof error;
+    if (getsockopt(s->io.fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+        error = errno;
+    if (error)
+        aff_peer_stream_close(s, strerror(error));
+    else
+        begin(s);
 }
 
 static void ready(struct aff_io *io, uint32_t epoll_events)
@@ -406,17 +492,16 @@ static void ready(struct aff_io *io, uint32_t epoll_events)
         connected(s);
         return;
     }
+    if (s->state == AFF_PEER_SHAKING) {
+        shake(s);
+        return;
+    }
     if (epoll_events & EPOLLOUT) {
         s->blocked = false;
         aff_peers_touch(s->peers, s);
     }
-    if (!(epoll_events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
-        return;
-    const char *why = read_in(s);
-    if (why)
-        aff_peer_stream_close(s, why);
-    else
-        return_buffer(s);
+    if (epoll_events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+        read_in(s);
 }
 
 /* ---- opening and accepting ---- */
@@ -474,6 +559,10 @@ struct aff_peer_stream *aff_peer_stream_open(struct aff_peers *peers, struct aff
     if (*ret_why)
         return NULL;
     struct aff_peer_stream *s = new_stream(peers, fd, true);
+    if (!s) {
+        *ret_why = "there is no memory for TLS";
+        return NULL;
+    }
     s->io.ready = ready;
     s->state = AFF_PEER_CONNECTING;
     s->events = EPOLLOUT;
@@ -508,6 +597,8 @@ void aff_peer_stream_accept(struct aff_peers *peers, int fd)
     }
     tune(fd);
     struct aff_peer_stream *s = new_stream(peers, fd, false);
+    if (!s)
+        return;
     address_of(fd, s->address, sizeof s->address);
     s->events = EPOLLIN;
     if (aff_loop_io_add(peers->opts.loop, &s->io, s->events) != 0) {
@@ -515,7 +606,7 @@ void aff_peer_stream_accept(struct aff_peers *peers, int fd)
         return;
     }
     s->io.ready = ready;
-    greet(s);
+    begin(s);
 }
 
 /* ---- the end ---- */
@@ -541,6 +632,7 @@ void aff_peer_stream_close(struct aff_peer_stream *s, const char *why)
         aff_peers_count(&peers->broken, 1);
     if (s->io.ready)
         aff_loop_io_remove(peers->opts.loop, &s->io);
+    (void)aff_tls_close(s->tls);
     (void)close(s->io.fd);
     peers->strangers -= !s->outgoing && s->state != AFF_PEER_OPEN;
     *(s->outgoing ? &peers->outgoing : &peers->incoming) -= 1;

@@ -60,6 +60,7 @@ struct peer_node *peer_node_add(struct peer_fixture *f, const char *name, const 
     (void)snprintf(node->member, sizeof node->member, "%.16s-0000000001", name);
     must(aff_loop_new(&loop_opts, &node->loop, &err), &err);
     peers_opts.loop = node->loop;
+    peers_opts.tls = peers_opts.tls ? peers_opts.tls : f->tls;
     peers_opts.serve = serve;
     peers_opts.self = node;
     must(aff_peers_new(&peers_opts, &node->peers, &err), &err);
@@ -72,18 +73,23 @@ struct peer_node *peer_node_add(struct peer_fixture *f, const char *name, const 
     return node;
 }
 
-struct peer_node *peer_node_of(struct peer_fixture *f, const char *name, const char *cluster)
+static void issue(struct peer_fixture *f)
 {
-    struct aff_peers_opts opts = { .cluster = cluster, .features = 5 };
-    return peer_node_add(f, name, &opts);
+    struct certificate_files files;
+    aff_error err = { 0 };
+    f->ca = certificates_new();
+    certificates_issue(f->ca, "node", 3600, &files);
+    must(aff_peer_tls_new(files.certificate, files.key, files.ca, &f->tls, &err), &err);
 }
 
-struct peer_fixture *peer_fixture_new(void)
+struct peer_fixture *peer_fixture_new(bool tls)
 {
     struct peer_fixture *f = aff_xcalloc(1, sizeof *f);
     aff_virtual_clock_init(&f->clock);
     assert_int_equal(pipe2(f->log_fds, O_CLOEXEC | O_NONBLOCK), 0);
     f->logger = (struct aff_logger){ .fd = f->log_fds[1], .level = AFF_LOG_DEBUG, .clock = &f->clock.clock };
+    if (tls)
+        issue(f);
     return f;
 }
 
@@ -99,6 +105,8 @@ struct peer_fixture *peer_fixture_free(struct peer_fixture *f)
     }
     (void)close(f->log_fds[0]);
     (void)close(f->log_fds[1]);
+    f->tls = aff_peer_tls_free(f->tls);
+    f->ca = certificates_free(f->ca);
     free(f);
     return NULL;
 }

@@ -18,6 +18,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "lib/certificates.h"
 #include "lib/virtual_clock.h"
 #include "peer/frame.h"
 #include "peer/peer.h"
@@ -53,6 +54,8 @@ struct peer_fixture {
     size_t log_len;
     struct peer_node nodes[PEER_NODES_MAX];
     size_t nodes_count;
+    struct certificates *ca; /* NULL: plain TCP */
+    struct aff_peer_tls *tls;
 };
 
 /* A question of the test, and what became of it. */
@@ -63,12 +66,11 @@ struct peer_asked {
     size_t answer_len;
 };
 
-struct peer_fixture *peer_fixture_new(void);
+struct peer_fixture *peer_fixture_new(bool tls);
 struct peer_fixture *peer_fixture_free(struct peer_fixture *f);
 
-/* `opts` may be NULL; loop, serve and self are filled. The member is "<name>-0000000001". */
+/* `opts` may be NULL; loop, serve and self are filled, and tls when it is NULL. The member is "<name>-0000000001". */
 struct peer_node *peer_node_add(struct peer_fixture *f, const char *name, const struct aff_peers_opts *opts);
-struct peer_node *peer_node_of(struct peer_fixture *f, const char *name, const char *cluster); /* likewise */
 
 /* Runs all loops until done(arg); fails after some seconds with `what` and the log. */
 void peer_run_until(struct peer_fixture *f, bool (*done)(void *arg), void *arg, const char *what);

@@ -1,11 +1,16 @@
-/* peer_ask_test.c - questions and answers between two nodes: many at a time, both bounds, deadlines, forgetting, drain, a new name. */
+/*
+ * peer_ask_test.c - questions and answers between two nodes: many at a time, both bounds, deadlines, forgetting, drain, a new name.
+ * All of it over plain TCP, and again under TLS.
+ */
 #include "fixture.h"
 
 #include <string.h>
 
+static bool under_tls;
+
 static int set_up(void **state)
 {
-    struct peer_fixture *f = peer_fixture_new();
+    struct peer_fixture *f = peer_fixture_new(under_tls);
     (void)peer_node_add(f, "n1", NULL);
     (void)peer_node_add(f, "n2", NULL);
     *state = f;
@@ -258,7 +263,7 @@ static void answers_that_nobody_reads_stop_the_reading(void **state)
     for (int i = 0; i < QUESTIONS; i++) { /* n1 writes and does not read */
         peer_ask_bytes(n1, &n3->to, &asked[i], aff_bytes_of(body, EACH), AFF_NS_PER_S);
         if (i < 3)
-            peer_run(f, 8); /* opens the stream */
+            peer_run(f, 20); /* opens the stream */
         assert_true(aff_loop_pass(n3->loop, 0));
     }
     peer_run_until_answered(f, asked, QUESTIONS);
@@ -351,7 +356,7 @@ static void a_node_without_a_name_asks_nobody(void **state)
     struct peer_node *n1 = &f->nodes[0], *n3 = peer_node_add(f, "n3", NULL);
     struct peer_asked asked;
     n3->peers = aff_peers_free(n3->peers);
-    struct aff_peers_opts opts = { .loop = n3->loop, .cluster = "test" };
+    struct aff_peers_opts opts = { .loop = n3->loop, .cluster = "test", .tls = f->tls };
     assert_int_equal(aff_peers_new(&opts, &n3->peers, NULL), 0);
     peer_expect(n3, &n1->to, &asked, "early", AFF_EAGAIN);
     aff_peers_name(n3->peers, "n3-0000000001");
@@ -479,5 +484,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_under_way_ends_with_the_peers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_question_outlives_the_peers_that_it_came_to, set_up, tear_down),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("over plain TCP", tests, NULL, NULL);
+    under_tls = true;
+    return failed + cmocka_run_group_tests_name("under TLS", tests, NULL, NULL);
 }
