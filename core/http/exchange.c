@@ -635,6 +635,7 @@ void aff_exchange_inquire(struct aff_exchange *x, void (*answer)(struct aff_exch
 {
     x->answer = answer;
     x->inquiry.answered = inquiry_answered;
+    x->inquiry.deadline_ns = x->deadline;
     enter_waiting(x);
     aff_port_inquire(x->http->opts.port, x->space, &x->inquiry);
 }

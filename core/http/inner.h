@@ -36,6 +36,7 @@
 #include "http/stats.h"
 #include "http/target.h"
 #include "http/trace.h"
+#include "router/inquiry.h"
 
 #include <microhttpd.h>
 

@@ -386,60 +386,6 @@ void aff_port_read_here(struct aff_port *port, const struct aff_space *space, st
     read_by(port, space, call, true);
 }
 
-/* ---- questions about outcomes ---- */
-
-static void inquire(struct aff_inquiry *q)
-{
-    struct aff_partition *part = q->part;
-
-    q->code = aff_partition_leads(part) ? 0 : AFF_ENOMASTER;
-    q->outcome = aff_partition_outcome(part, q->stamp);
-}
-
-static void deliver_answer(struct aff_msg *msg)
-{
-    struct aff_inquiry *q = aff_container_of(msg, struct aff_inquiry, back);
-
-    q->answered(q);
-}
-
-static void deliver_inquiry(struct aff_msg *msg)
-{
-    struct aff_inquiry *q = aff_container_of(msg, struct aff_inquiry, to);
-
-    inquire(q);
-    aff_loop_post(q->port->loop, &q->back);
-}
-
-void aff_port_inquire(struct aff_port *port, const struct aff_space *space, struct aff_inquiry *q)
-{
-    struct aff_loop *there;
-
-    assert(q->partition < space->partitions);
-    q->port = port;
-    q->part = part_of(space, q->partition);
-    there = aff_partition_loop(q->part);
-    if (there == port->loop) {
-        inquire(q);
-        q->answered(q);
-        return;
-    }
-    q->to.deliver = deliver_inquiry;
-    q->back.deliver = deliver_answer;
-    if (!aff_loop_reserve(port->loop)) {
-        q->code = AFF_EQUEUEFULL;
-        q->answered(q);
-        return;
-    }
-    if (!aff_loop_reserve(there)) {
-        aff_loop_unreserve(port->loop);
-        q->code = AFF_EQUEUEFULL;
-        q->answered(q);
-        return;
-    }
-    aff_loop_post(there, &q->to);
-}
-
 /* ---- request ids ---- */
 
 size_t aff_request_id_print(const struct aff_space *space, uint32_t partition, struct aff_stamp stamp,

@@ -107,19 +107,6 @@ void aff_port_read(struct aff_port *port, const struct aff_space *space, struct 
 /* The same from this node's partition and no other. */
 void aff_port_read_here(struct aff_port *port, const struct aff_space *space, struct aff_call *call);
 
-/* What became of a write: `ret_outcome` is set when `answered` comes. `partition` below space->partitions. */
-struct aff_inquiry {
-    uint32_t partition;
-    struct aff_stamp stamp;
-    enum aff_outcome outcome;
-    int code; /* 0 or AFF_ENOMASTER */
-    void (*answered)(struct aff_inquiry *inquiry);
-    struct aff_port *port;
-    void *part;
-    struct aff_msg to, back;
-};
-void aff_port_inquire(struct aff_port *port, const struct aff_space *space, struct aff_inquiry *inquiry);
-
 /* "<keyspace>-<partition>-<E hex>-<N hex>-<S>": Affinity-Request-Id and the path of /outcome/. */
 #define AFF_REQUEST_ID_MAX 128
 size_t aff_request_id_print(const struct aff_space *space, uint32_t partition, struct aff_stamp stamp,

@@ -13,6 +13,23 @@ enum {
     READS_A_CALL = 256, /* then other work of the loop has its turn */
 };
 
+/* ---- how much is read ---- */
+
+static size_t next_chunk(const struct aff_scan *scan, const struct aff_scan_part *part)
+{
+    size_t share = AFF_SCAN_AHEAD / scan->live, chunk = part->chunk ? (size_t)part->chunk * CHUNK_GROWS : CHUNK_FIRST;
+
+    if (chunk > AFF_SCAN_CHUNK_MAX)
+        chunk = AFF_SCAN_CHUNK_MAX;
+    return chunk < share ? chunk : share;
+}
+
+/* What is asked of another node at once: another such chunk is asked for while the first is told. */
+static size_t half_of(size_t chunk)
+{
+    return chunk / 2 < CHUNK_FIRST ? chunk : chunk / 2;
+}
+
 /* ---- the heap ---- */
 
 static aff_bytes key_at(const struct aff_scan_part *part, uint32_t at, size_t *ret_size)
@@ -79,6 +96,7 @@ static void take_first_out(struct aff_scan *scan)
 
 static void end_part(struct aff_scan *scan, struct aff_scan_part *part)
 {
+    aff_scan_forget_away(scan, part);
     free(part->data);
     part->data = NULL;
     part->len = part->capacity = 0;
@@ -92,12 +110,15 @@ static void pass_first(struct aff_scan *scan)
     size_t size;
 
     scan->told = false;
+    aff_scan_value_passed(scan);
     if (scan->whole.capacity > AFF_SCAN_CHUNK_MAX)
         aff_buf_fini(&scan->whole);
     (void)key_at(part, part->at, &size);
     part->last = part->at;
     part->at += (uint32_t)size;
     if (part->at < part->len) {
+        if (part->follow && part->at >= part->len / 2)
+            aff_scan_ask_ahead(scan, part, half_of(next_chunk(scan, part)));
         part->order = order_of(key_at(part, part->at, &size), scan->shared);
         sink(scan, 0);
         return;
@@ -129,27 +150,34 @@ static void wake_up(struct aff_timer *timer)
     scan->opts.ready(scan->opts.self); /* it may free the scan */
 }
 
-void aff_scan_owe_ready(struct aff_scan *scan)
+static void owe_ready(struct aff_scan *scan)
 {
     aff_loop_timer_set(scan->opts.port->loop, &scan->wake, aff_loop_now(scan->opts.port->loop));
 }
 
-/* ---- reading ahead ---- */
-
-static size_t next_chunk(const struct aff_scan *scan, const struct aff_scan_part *part)
+void aff_scan_came(struct aff_scan *scan)
 {
-    size_t share = AFF_SCAN_AHEAD / scan->live, chunk = part->chunk ? (size_t)part->chunk * CHUNK_GROWS : CHUNK_FIRST;
-
-    if (chunk > AFF_SCAN_CHUNK_MAX)
-        chunk = AFF_SCAN_CHUNK_MAX;
-    return chunk < share ? chunk : share;
+    assert(scan->awaited > 0);
+    if (--scan->awaited == 0 && !scan->inside)
+        owe_ready(scan);
 }
 
-/* Reads the next chunk of a dry part and merges it in. 0, AFF_EAGAIN: it comes later, or a failure. */
+/* ---- reading ahead ---- */
+
+/* Fetches the next chunk of a dry part. 0; AFF_EAGAIN: it comes later; or a failure. */
+static int fetch(struct aff_scan *scan, struct aff_scan_part *part, size_t chunk)
+{
+    int code = aff_scan_is_away(part) ? AFF_ENOMASTER : aff_scan_read_here(scan, part, chunk);
+
+    return code == AFF_ENOMASTER && aff_port_clustered(scan->opts.port) ? aff_scan_read_away(scan, part, half_of(chunk))
+                                                                        : code;
+}
+
+/* The same, and it is merged in. */
 static int read_part(struct aff_scan *scan, struct aff_scan_part *part)
 {
     size_t chunk = next_chunk(scan, part);
-    int code = aff_scan_read_here(scan, part, chunk);
+    int code = fetch(scan, part, chunk);
 
     if (code != 0)
         return code;
@@ -185,10 +213,10 @@ static int read_dry(struct aff_scan *scan, unsigned *reads)
     return scan->failure;
 }
 
-/* 0: go on, the proofs are there; AFF_EAGAIN: `ready` comes. */
-static int wait_for_proofs(const struct aff_scan *scan)
+/* 0: go on, all is there; AFF_EAGAIN: `ready` comes. */
+static int wait(const struct aff_scan *scan)
 {
-    return scan->failure ? scan->failure : scan->proving > 0 ? AFF_EAGAIN : 0;
+    return scan->failure ? scan->failure : scan->awaited > 0 ? AFF_EAGAIN : 0;
 }
 
 /* Until no part is dry. */
@@ -200,11 +228,11 @@ static int refill(struct aff_scan *scan)
         int code = read_dry(scan, &reads);
 
         if (code == 0)
-            code = wait_for_proofs(scan);
+            code = wait(scan);
         if (code != 0)
             return code;
         if (scan->dry_count > 0 && reads >= READS_A_CALL) {
-            aff_scan_owe_ready(scan);
+            owe_ready(scan);
             return AFF_EAGAIN;
         }
     }
@@ -212,6 +240,17 @@ static int refill(struct aff_scan *scan)
 }
 
 /* ---- telling ---- */
+
+static int read_value(struct aff_scan *scan, struct aff_scan_part *part, aff_bytes place, aff_bytes key,
+                      struct aff_item *ret_item)
+{
+    int found = aff_scan_value_is_away(scan) ? AFF_ENOMASTER
+                                             : aff_scan_read_value_here(scan, part, place, key, ret_item);
+
+    return found == AFF_ENOMASTER && aff_port_clustered(scan->opts.port)
+               ? aff_scan_read_value_away(scan, part, place, key, ret_item)
+               : found;
+}
 
 /* The first of the heap. 1; 0: it is gone meanwhile; AFF_EAGAIN or a failure. */
 static int tell(struct aff_scan *scan, struct aff_scan_entry *ret)
@@ -227,7 +266,7 @@ static int tell(struct aff_scan *scan, struct aff_scan_entry *ret)
     else
         aff_store_entry_read(part->data + part->at, &entry);
     if (!entry.whole)
-        found = aff_scan_read_whole_here(scan, part, place, entry.key, &entry.item);
+        found = read_value(scan, part, place, entry.key, &entry.item);
     if (found < 0 && found != AFF_EAGAIN)
         return aff_scan_fail(scan, part, found);
     if (found == 1)
@@ -255,7 +294,7 @@ static int next(struct aff_scan *scan, struct aff_scan_entry *ret)
         } else if (code != AFF_EAGAIN) {
             scan->told = code == 1;
             return code;
-        } else if ((code = wait_for_proofs(scan)) != 0) {
+        } else if ((code = wait(scan)) != 0) {
             return code;
         }
     }
@@ -308,8 +347,11 @@ struct aff_scan *aff_scan_free(struct aff_scan *scan)
     assert(aff_loop_here(scan->opts.port->loop) && !scan->inside);
     aff_scan_forget_proofs(scan);
     aff_loop_timer_cancel(scan->opts.port->loop, &scan->wake);
-    for (size_t i = 0; i < scan->count; i++)
+    aff_scan_forget_value(scan);
+    for (size_t i = 0; i < scan->count; i++) {
+        aff_scan_forget_away(scan, &scan->parts[i]);
         free(scan->parts[i].data);
+    }
     aff_buf_fini(&scan->whole);
     aff_buf_fini(&scan->terms);
     free(scan->heap);

@@ -12,8 +12,6 @@
 
 #include <stdlib.h>
 
-enum { PROOFS_AT_ONCE = 64 };
-
 #define PROOF_HOLDS_NS AFF_NS_PER_S
 
 /* A barrier on its way. It outlives a scan that is freed meanwhile. */
@@ -24,6 +22,47 @@ struct proof {
     struct aff_scan_part *part;
 };
 
+/* ---- a node's own store ---- */
+
+unsigned char *aff_scan_scratch(struct aff_port *port)
+{
+    if (!port->scratch)
+        port->scratch = aff_xmalloc(AFF_SCAN_CHUNK_MAX + AFF_STORE_STEP_HEAD + 2 * AFF_KEY_MAX + 2);
+    return port->scratch;
+}
+
+int aff_scan_step(struct aff_port *port, const struct aff_space *space, uint32_t partition,
+                  const struct aff_index_range *index, const struct aff_store_step *step, unsigned char *to,
+                  size_t bytes, size_t *ret_len)
+{
+    struct aff_store_reader *reader;
+    int code = aff_port_reader(port, space->parts, partition, &reader);
+
+    if (code != 0)
+        return code;
+    return index ? aff_store_reader_index_step(reader, index, step, to, bytes, ret_len)
+                 : aff_store_reader_step(reader, step, to, bytes, ret_len);
+}
+
+int aff_scan_get(struct aff_port *port, const struct aff_space *space, uint32_t partition,
+                 const struct aff_index_range *index, aff_bytes place, aff_bytes key, struct aff_item *ret_item)
+{
+    struct aff_store_reader *reader;
+    int found = aff_port_reader(port, space->parts, partition, &reader);
+
+    if (found == 0)
+        found = aff_store_reader_get(reader, key, ret_item);
+    return found == 1 && index ? aff_index_holds(&space->indexes->base, index, place, key, ret_item) : found;
+}
+
+void aff_scan_got(struct aff_port *port, const struct aff_space *space, uint32_t partition)
+{
+    struct aff_store_reader *reader = port->readers[((const struct space *)space->parts)->first_reader + partition];
+
+    if (reader)
+        aff_store_reader_done(reader);
+}
+
 /* ---- proofs ---- */
 
 static struct aff_partition *partition_of(const struct aff_scan *scan, const struct aff_scan_part *part)
@@ -31,22 +70,28 @@ static struct aff_partition *partition_of(const struct aff_scan *scan, const str
     return ((const struct space *)scan->opts.space->parts)->parts[part->index];
 }
 
-static int reader_of(const struct aff_scan *scan, const struct aff_scan_part *part, struct aff_store_reader **ret_reader)
-{
-    return aff_port_reader(scan->opts.port, scan->opts.space->parts, part->index, ret_reader);
-}
-
 static int64_t now_of(const struct aff_scan *scan)
 {
     return aff_loop_now(scan->opts.port->loop);
 }
 
-/* May this part be served, or what was read of it before this call (I5)? 0, AFF_EAGAIN: a barrier first, or a failure. */
-static int proven(const struct aff_scan *scan, const struct aff_scan_part *part)
+/* Has this node a copy that is kept up to date? */
+static bool is_held(struct aff_partition *part)
 {
-    int code = scan->opts.local ? 0 : aff_partition_may_serve(partition_of(scan, part));
+    return atomic_load(&aff_partition_shared(part)->role) != AFF_ROLE_AWAY;
+}
 
-    return code == AFF_EAGAIN && now_of(scan) < part->proven_ns ? 0 : code; /* it serves all the same */
+int aff_scan_may_tell(const struct aff_space *space, uint32_t partition, bool local, bool proven)
+{
+    struct aff_partition *part = ((const struct space *)space->parts)->parts[partition];
+    int code = !local ? aff_partition_may_serve(part) : is_held(part) ? 0 : AFF_ENOMASTER;
+
+    return code == AFF_EAGAIN && proven ? 0 : code; /* it serves all the same */
+}
+
+static int may_tell(const struct aff_scan *scan, const struct aff_scan_part *part)
+{
+    return aff_scan_may_tell(scan->opts.space, part->index, scan->opts.local, now_of(scan) < part->proven_ns);
 }
 
 static void was_read(const struct aff_scan *scan, struct aff_scan_part *part)
@@ -66,13 +111,13 @@ static void proof_answered(struct aff_call *call)
     aff_list_remove(&proof->link);
     proof->scan = NULL;
     proof->part->proving = false;
-    scan->proving--;
     if (call->op.result.code == 0)
         proof->part->proven_ns = INT64_MAX;
+    else if (call->op.result.code == AFF_ENOMASTER)
+        proof->part->deposed = true;
     else
         (void)aff_scan_fail(scan, proof->part, call->op.result.code);
-    if (scan->proving == 0 && !scan->inside)
-        aff_scan_owe_ready(scan);
+    aff_scan_came(scan);
 }
 
 static void proof_released(struct aff_call *call)
@@ -84,7 +129,7 @@ static void prove(struct aff_scan *scan, struct aff_scan_part *part)
 {
     struct proof *proof;
 
-    if (part->proving || scan->proving == PROOFS_AT_ONCE)
+    if (part->proving || scan->awaited >= AFF_SCAN_AWAITED_MAX)
         return;
     proof = aff_xcalloc(1, sizeof *proof);
     aff_op_init(&proof->call.op, AFF_OP_BARRIER);
@@ -96,8 +141,8 @@ static void prove(struct aff_scan *scan, struct aff_scan_part *part)
     proof->part = part;
     aff_list_append(&scan->proofs, &proof->link);
     part->proving = true;
-    scan->proving++;
-    aff_port_call(scan->opts.port, scan->opts.space, &proof->call);
+    scan->awaited++;
+    aff_port_call_here(scan->opts.port, scan->opts.space, &proof->call);
 }
 
 void aff_scan_forget_proofs(struct aff_scan *scan)
@@ -127,7 +172,7 @@ static int keep(struct aff_scan_part *part, const unsigned char *read, size_t le
     return 0;
 }
 
-static int keep_whole(struct aff_scan *scan, struct aff_item *item)
+int aff_scan_keep_whole(struct aff_scan *scan, struct aff_item *item)
 {
     struct aff_buf *whole = &scan->whole;
     size_t type_len = item->content_type.len, value_len = scan->opts.keys_only ? 0 : item->value.len;
@@ -141,70 +186,58 @@ static int keep_whole(struct aff_scan *scan, struct aff_item *item)
     return 0;
 }
 
-static unsigned char *scratch_of(struct aff_port *port)
-{
-    if (!port->scratch)
-        port->scratch = aff_xmalloc(AFF_SCAN_CHUNK_MAX + AFF_STORE_STEP_HEAD + 2 * AFF_KEY_MAX + 2);
-    return port->scratch;
-}
-
 static int read_step(struct aff_scan *scan, struct aff_scan_part *part, size_t bytes)
 {
-    struct aff_store_step step = aff_scan_step_of(scan, part);
-    unsigned char *scratch = scratch_of(scan->opts.port);
-    struct aff_store_reader *reader;
+    const struct aff_scan_opts *o = &scan->opts;
+    struct aff_store_step step = aff_scan_step_of(scan, part, part->last);
+    unsigned char *scratch = aff_scan_scratch(o->port);
     size_t len = 0;
-    int code = proven(scan, part), more;
+    int code = may_tell(scan, part), more;
 
-    if (code == 0)
-        code = reader_of(scan, part, &reader);
     if (code != 0)
         return code;
-    more = scan->opts.index ? aff_store_reader_index_step(reader, scan->opts.index, &step, scratch, bytes, &len)
-                            : aff_store_reader_step(reader, &step, scratch, bytes, &len);
-    code = more < 0 ? more : proven(scan, part);
+    more = aff_scan_step(o->port, o->space, part->index, o->index, &step, scratch, bytes, &len);
+    code = more < 0 ? more : may_tell(scan, part);
     if (code == 0)
         code = keep(part, scratch, len);
     if (code != 0)
         return code;
     was_read(scan, part);
+    aff_scan_settled(part);
     part->ended = more == 0;
+    part->follow = false;
     return 0;
 }
 
 int aff_scan_read_here(struct aff_scan *scan, struct aff_scan_part *part, size_t bytes)
 {
-    int code = part->proving ? AFF_EAGAIN : read_step(scan, part, bytes);
+    int code = part->proving ? AFF_EAGAIN : part->deposed ? AFF_ENOMASTER : read_step(scan, part, bytes);
 
     if (code == AFF_EAGAIN)
         prove(scan, part);
     return code;
 }
 
-static int read_item(struct aff_scan *scan, struct aff_scan_part *part, aff_bytes place, aff_bytes key, struct aff_item *ret_item)
+static int read_value(struct aff_scan *scan, struct aff_scan_part *part, aff_bytes place, aff_bytes key,
+                      struct aff_item *ret_item)
 {
-    struct aff_store_reader *reader;
-    int code = reader_of(scan, part, &reader), found;
+    const struct aff_scan_opts *o = &scan->opts;
+    int found = aff_scan_get(o->port, o->space, part->index, o->index, place, key, ret_item);
+    int code = found < 0 ? found : may_tell(scan, part);
 
-    if (code != 0)
-        return code;
-    found = aff_store_reader_get(reader, key, ret_item);
-    if (found == 1 && scan->opts.index)
-        found = aff_index_holds(&scan->opts.space->indexes->base, scan->opts.index, place, key, ret_item);
-    code = found < 0 ? found : proven(scan, part);
     if (code == 0 && found == 1)
-        code = keep_whole(scan, ret_item);
-    aff_store_reader_done(reader);
+        code = aff_scan_keep_whole(scan, ret_item);
+    aff_scan_got(o->port, o->space, part->index);
     if (code != 0)
         return code;
     was_read(scan, part);
     return found;
 }
 
-int aff_scan_read_whole_here(struct aff_scan *scan, struct aff_scan_part *part, aff_bytes place, aff_bytes key,
+int aff_scan_read_value_here(struct aff_scan *scan, struct aff_scan_part *part, aff_bytes place, aff_bytes key,
                              struct aff_item *ret_item)
 {
-    int found = read_item(scan, part, place, key, ret_item);
+    int found = part->deposed ? AFF_ENOMASTER : read_value(scan, part, place, key, ret_item);
 
     if (found == AFF_EAGAIN)
         prove(scan, part);

@@ -62,7 +62,8 @@ static void set_bounds(struct aff_scan *scan, const struct aff_scan_opts *opts)
     aff_bytes from = opts->reverse ? opts->range.end : opts->range.start, after = opts->after;
 
     scan->inclusive = !opts->reverse;
-    if (after.data && (!from.data || (opts->reverse ? aff_bytes_compare(after, from) < 0 : aff_bytes_compare(after, from) >= 0))) {
+    if (after.data &&
+        (!from.data || (opts->reverse ? aff_bytes_compare(after, from) < 0 : aff_bytes_compare(after, from) >= 0))) {
         from = after;
         scan->inclusive = false;
     }
@@ -96,7 +97,7 @@ void aff_scan_set_range(struct aff_scan *scan, const struct aff_scan_opts *opts)
         set_index(scan, opts->index);
 }
 
-struct aff_store_step aff_scan_step_of(const struct aff_scan *scan, const struct aff_scan_part *part)
+struct aff_store_step aff_scan_step_of(const struct aff_scan *scan, const struct aff_scan_part *part, uint32_t last)
 {
     struct aff_store_step step = {
         .from = bound_view(&scan->from),
@@ -108,7 +109,7 @@ struct aff_store_step aff_scan_step_of(const struct aff_scan *scan, const struct
     size_t size;
 
     if (part->chunk > 0) {
-        step.from = aff_store_entry_key(part->data + part->last, &size);
+        step.from = aff_store_entry_key(part->data + last, &size);
         step.inclusive = false;
     }
     return step;

@@ -8,7 +8,9 @@
 
 #include "base/alloc.h"
 #include "router/inner.h"
+#include "router/inquiry.h"
 #include "router/patch.h"
+#include "router/scan_serve.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -323,7 +325,9 @@ static void serve_go(const struct aff_serving *s)
 static void (*const kinds[AFF_WIRE_KINDS])(const struct aff_serving *s) = {
     [AFF_WIRE_OP] = serve_op,
     [AFF_WIRE_GET] = serve_get,
+    [AFF_WIRE_INQUIRY] = aff_inquiry_serve,
     [AFF_WIRE_GO] = serve_go,
+    [AFF_WIRE_SCAN] = aff_scan_serve,
 };
 
 /* A question that this node does not know, or about what it does not have, is refused: it was not handled, and will not be. */

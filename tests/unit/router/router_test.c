@@ -4,6 +4,7 @@
  */
 #include "coordinator/coordinator.h"
 #include "router/build.h"
+#include "router/inquiry.h"
 
 #include <affinity.h>
 #include <affinity/json.h>
