@@ -33,6 +33,8 @@ int aff_cli_option(int argc, char **argv, const char *shorts, const struct optio
 /* ---- the commands ---- */
 
 int aff_cli_check(int argc, char **argv);
+int aff_cli_drain(int argc, char **argv);
+int aff_cli_handover(int argc, char **argv);
 int aff_cli_partition(int argc, char **argv);
 int aff_cli_serve(int argc, char **argv);
 int aff_cli_verify(int argc, char **argv);

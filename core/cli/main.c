@@ -12,10 +12,12 @@ static int run_help(int argc, char **argv);
 static int run_version(int argc, char **argv);
 
 static const struct aff_cli_command commands[] = {
-    { "serve", "serve -c FILE [--set a.b=c]... [--ready-file F]", "run a node",
+    { "serve", "serve -c FILE [--set a.b=c]... [--ready-file F] [--no-supervisor]", "run a node",
       "  -c, --config FILE   the configuration\n"
       "  --set a.b=c         override a setting; as often as wanted\n"
-      "  --ready-file F      write one line of JSON with the addresses and the process id once it serves\n"
+      "  --ready-file F      write one line of JSON with the addresses and the process ids once it serves\n"
+      "  --no-supervisor     serve in this process; without it, it holds the ports and starts another one to serve, again\n"
+      "                      when that dies\n"
       "\n"
       "SIGTERM or SIGINT ends it after what is under way is done; a second one hurries.\n",
       aff_cli_serve },
@@ -47,6 +49,21 @@ static const struct aff_cli_command commands[] = {
       "The node reads the changelog of each partition from its beginning, apart from its state, and compares digests at\n"
       "one offset, while it serves. The status is 0 when every partition is equal, 1 otherwise.\n",
       aff_cli_verify },
+    { "drain", "drain --url http://HOST:PORT [--timeout D]", "have a node of a cluster give away what it leads",
+      "  --url U             the node\n"
+      "  --timeout D         how long to wait for it, such as 30s; 60s if not said\n"
+      "\n"
+      "Others take over one partition after the other while requests are served. Then it can be stopped; SIGTERM does both. The\n"
+      "status is 0 when the node leads nothing any more.\n",
+      aff_cli_drain },
+    { "handover", "handover --url http://HOST:PORT --keyspace K --partition P [--to NODE] [--timeout D]",
+      "have another node of a cluster lead a partition",
+      "  --url U             any node of the cluster\n"
+      "  --keyspace K        the keyspace\n"
+      "  --partition P       the number of the partition\n"
+      "  --to NODE           who is to lead it; a node that holds it. Without it, whoever is best\n"
+      "  --timeout D         how long to wait for it, such as 30s; 60s if not said\n",
+      aff_cli_handover },
     { "version", "version", "print the version", NULL, run_version },
     { "help", "help [COMMAND]", "print how a command is used", NULL, run_help },
 };

@@ -5,7 +5,7 @@
 
 #include "http/digits.h"
 
-static void answer_page(struct aff_exchange *x, int status, struct aff_buf *body, const char *type)
+void aff_answer_page(struct aff_exchange *x, int status, struct aff_buf *body, const char *type)
 {
     if (status > 0)
         aff_answer_coded(x, status, aff_buf_view(body), aff_str(type));
@@ -19,7 +19,7 @@ static void run_page(struct aff_exchange *x, int (*page)(void *self, struct aff_
 {
     struct aff_buf body;
     aff_buf_init(&body);
-    answer_page(x, page ? page(x->http->opts.admin.self, &body) : AFF_ENOROUTE, &body, type);
+    aff_answer_page(x, page ? page(x->http->opts.admin.self, &body) : AFF_ENOROUTE, &body, type);
 }
 
 static void run_livez(struct aff_exchange *x)
@@ -48,7 +48,7 @@ static void run_readyz(struct aff_exchange *x)
     struct aff_buf body;
     aff_buf_init(&body);
     bool verbose = x->target.query.data && x->target.query.len;
-    answer_page(x, admin->readyz ? admin->readyz(admin->self, verbose, &body) : AFF_ENOROUTE, &body,
+    aff_answer_page(x, admin->readyz ? admin->readyz(admin->self, verbose, &body) : AFF_ENOROUTE, &body,
                 "application/json");
 }
 
@@ -96,7 +96,7 @@ static void call_verify(struct aff_exchange *x, const struct aff_http_verify *as
     if (status < 0 && err.text[0])
         aff_refuse(x, status, "%s", err.text);
     else
-        answer_page(x, status, &body, "application/json");
+        aff_answer_page(x, status, &body, "application/json");
     aff_buf_fini(&body);
 }
 

@@ -330,6 +330,11 @@ struct aff_route {
     const struct aff_verb *verbs[AFF_METHODS];
 };
 
+/* A page of the node (admin.c); `body` is taken over. A status below 0 is a code. */
+void aff_answer_page(struct aff_exchange *x, int status, struct aff_buf *body, const char *type);
+/* For the paths below /cluster (moves.c). */
+int aff_find_move(struct aff_exchange *x);
+
 enum aff_method aff_method_of(const char *text);
 void aff_route(struct aff_exchange *x);                                     /* sets x->route and x->verb, or refuses */
 void aff_route_allow(const struct aff_exchange *x, char *out, size_t size); /* "GET, HEAD, OPTIONS" */
@@ -342,6 +347,7 @@ extern const struct aff_verb aff_verb_bulk;                                     
 extern const struct aff_verb aff_verb_outcome;                                                    /* outcome.c */
 extern const struct aff_verb aff_verb_livez, aff_verb_readyz, aff_verb_metrics, aff_verb_cluster; /* admin.c */
 extern const struct aff_verb aff_verb_verify, aff_verb_verified;                                  /* admin.c */
+extern const struct aff_verb aff_verb_move;                                                       /* moves.c */
 extern const struct aff_verb aff_verb_openapi, aff_verb_docs;                                     /* document.c */
 
 /* ---- value.c ---- */

@@ -64,6 +64,14 @@ struct aff_http_verify {
     int64_t timeout_ms; /* 0: not said */
 };
 
+/* POST or GET /cluster/handover?keyspace=&partition=&to=, or /cluster/drain. */
+struct aff_http_move {
+    bool begins;         /* POST: it is to be; GET: how far is it? */
+    aff_bytes keyspace;  /* a view until the call returns, like `to` */
+    int64_t partition;   /* -1: of a drain */
+    aff_bytes to;        /* data NULL: not said */
+};
+
 /*
  * Bodies of the pages about the node itself. Each appends to `body` and returns the HTTP status (200, 503) or AFF_ENOMEM.
  * Any loop; they must not block. livez, readyz and cluster write JSON, metrics the Prometheus text. A NULL one: 404.
@@ -76,6 +84,9 @@ struct aff_http_admin {
     int (*cluster)(void *self, struct aff_buf *body);
     /* Starts a verification, 202, or with `ask` NULL tells how the last one stands, 200: JSON. Or a code; `err` says why. */
     int (*verify)(void *self, const struct aff_http_verify *ask, struct aff_buf *body, aff_error *err);
+    /* Makes masterships move, 202, or tells how they stand, 200: JSON. Or a code; `err` says why. */
+    int (*drain)(void *self, const struct aff_http_move *move, struct aff_buf *body, aff_error *err);
+    int (*handover)(void *self, const struct aff_http_move *move, struct aff_buf *body, aff_error *err);
 };
 
 /* A text that is the same while the node runs. */

@@ -15,6 +15,7 @@ static const char *const route_texts[AFF_ROUTES] = {
     [AFF_ROUTE_READYZ] = "/readyz",
     [AFF_ROUTE_METRICS] = "/metrics",
     [AFF_ROUTE_CLUSTER] = "/cluster",
+    [AFF_ROUTE_MOVE] = "/cluster/{move}",
     [AFF_ROUTE_VERIFY] = "/verify",
     [AFF_ROUTE_OPENAPI] = "/openapi.json",
     [AFF_ROUTE_DOCS] = "/docs",

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "node/admin.h"
 #include "node/limits.h"
+#include "node/moves.h"
 #include "node/openapi.h"
 #include "node/verify.h"
 
@@ -203,6 +204,14 @@ static int cluster(void *node, struct aff_buf *body)
 {
     return aff_admin_cluster(node, body);
 }
+static int drain(void *node, const struct aff_http_move *move, struct aff_buf *body, aff_error *err)
+{
+    return aff_moves_drain(node, move, body, err);
+}
+static int handover(void *node, const struct aff_http_move *move, struct aff_buf *body, aff_error *err)
+{
+    return aff_moves_handover(node, move, body, err);
+}
 static int verify(void *node, const struct aff_http_verify *ask, struct aff_buf *body, aff_error *err)
 {
     return aff_verify_page(((struct aff_node *)node)->verify, ask, body, err);
@@ -248,7 +257,9 @@ static int make_http(struct aff_node *node, struct aff_node_loop *l, aff_error *
                    .readyz = readyz,
                    .metrics = metrics,
                    .cluster = cluster,
-                   .verify = verify },
+                   .verify = verify,
+                   .drain = drain,
+                   .handover = handover },
         .openapi = aff_openapi_document(node->openapi),
         .docs = aff_docs_document(),
     };

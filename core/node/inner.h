@@ -9,6 +9,7 @@
  *   node.c       life: start, drain, stop; the public functions
  *   admin.c      bodies of /livez, /readyz, /metrics, /cluster
  *   metrics.c    the Prometheus text
+ *   moves.c      bodies of /cluster/drain and /cluster/handover
  *   openapi.c    /openapi.json, /docs
  *   verify.c     /verify: stores against their changelog
  *   serve.c      the process around a node: signals, ready file

@@ -539,6 +539,18 @@ static void pages_about_the_node(void **state)
     assert_non_null(strstr(r.body, "\naff_http_requests_total{route=\"/readyz\",status=\"5xx\"} "));
     get("/cluster", ""); /* the fixture has none */
     assert_problem(&r, 404, "no-route", NULL);
+    get("/cluster/drain", "");
+    assert_problem(&r, 404, "no-route", NULL);
+    get("/cluster/drain?keyspace=notes", "");
+    assert_problem(&r, 400, "bad-request", "expected no parameters, not `keyspace`");
+    get("/cluster/handover?keyspace=notes&partition=x", "");
+    assert_problem(&r, 400, "bad-request", "`partition`");
+    get("/cluster/handover?keyspace=notes", "");
+    assert_problem(&r, 400, "bad-request", "which mastership?");
+    get("/cluster/handover?keyspace=notes&partition=1", ""); /* the fixture has none */
+    assert_problem(&r, 404, "no-route", NULL);
+    get("/cluster/status", "");
+    assert_problem(&r, 404, "no-route", "drain and handover");
     get("/verify", "");
     assert_problem(&r, 404, "no-route", NULL);
     get("/verify?keyspace=notes", "");
