@@ -116,7 +116,7 @@ static int make_tls(struct aff_node *node, aff_error *err)
     const struct aff_config *config = node->config;
     if (config->peer.security == AFF_PEER_PLAIN)
         return 0;
-    return aff_fail_with(err, AFF_ECONFIG, "peer.security: tls cannot be served by this build: use plain");
+    return aff_peer_tls_new(config->peer.certificate, config->peer.key, config->peer.ca, &node->peer_tls, err);
 }
 
 static int make_peers(struct aff_node *node, aff_error *err)
@@ -169,6 +169,7 @@ void aff_node_free_peers(struct aff_node *node)
         aff_peers_free(node->peers[i]);
     free(node->peers);
     node->peers = NULL;
+    node->peer_tls = aff_peer_tls_free(node->peer_tls);
 }
 
 /* ---- who this node is ---- */
