@@ -112,7 +112,7 @@ static struct aff_peer_link *link_to(struct aff_peers *peers, const struct aff_p
     struct aff_map_node *node = aff_map_get(&peers->links, aff_str(to->member));
     if (node)
         return aff_container_of(node, struct aff_peer_link, node);
-    if (strlen(to->member) > AFF_HELLO_NAME_MAX || strlen(to->address) >= sizeof((struct aff_peer_link *)0)->address)
+    if (strlen(to->member) > AFF_HELLO_NAME_MAX)
         return NULL;
     if (peers->links.count >= LINKS_KEPT)
         aff_peer_ask_forget_links(peers, false);
@@ -120,7 +120,6 @@ static struct aff_peer_link *link_to(struct aff_peers *peers, const struct aff_p
         return NULL;
     struct aff_peer_link *link = aff_xcalloc(1, sizeof *link);
     (void)snprintf(link->member, sizeof link->member, "%s", to->member);
-    (void)snprintf(link->address, sizeof link->address, "%s", to->address);
     aff_map_add(&peers->links, &link->node, aff_str(link->member));
     return link;
 }
@@ -139,7 +138,7 @@ static struct aff_peer_stream *stream_to(struct aff_peers *peers, const struct a
     if (!link || link->stream || aff_loop_now(peers->opts.loop) < link->retry_ns)
         return link ? link->stream : NULL;
     const char *why = NULL;
-    link->stream = aff_peer_stream_open(peers, link, &why);
+    link->stream = aff_peer_stream_open(peers, to, &why);
     if (link->stream) {
         link->stream->to = link;
         return link->stream;

@@ -73,7 +73,7 @@ struct aff_peer_tls {
 /* A node that was asked, and how it went. */
 struct aff_peer_link {
     struct aff_map_node node;
-    char member[AFF_HELLO_NAME_MAX + 1], address[256];
+    char member[AFF_HELLO_NAME_MAX + 1];
     struct aff_peer_stream *stream; /* the one that takes questions; NULL: none */
     int64_t retry_ns;               /* no stream is opened before */
     int64_t backoff_ns;
@@ -149,7 +149,8 @@ void aff_peer_serve_fini(struct aff_peers *peers);
 /* ---- stream.c ---- */
 
 /* Begins to connect; NULL when that fails at once: *ret_why says why. */
-struct aff_peer_stream *aff_peer_stream_open(struct aff_peers *peers, struct aff_peer_link *to, const char **ret_why);
+struct aff_peer_stream *aff_peer_stream_open(struct aff_peers *peers, const struct aff_peer_to *to,
+                                             const char **ret_why);
 void aff_peer_stream_accept(struct aff_peers *peers, int fd); /* takes the descriptor */
 void aff_peer_stream_close(struct aff_peer_stream *stream, const char *why);
 /* The end of the pass: writes what can be written, closes what has to be closed. */

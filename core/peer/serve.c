@@ -158,7 +158,8 @@ void aff_peer_serve_fini(struct aff_peers *peers)
     struct aff_list *link;
     while ((link = aff_list_take(&peers->orphans)) != NULL)
         aff_container_of(link, struct aff_peer_served, link)->question.peers = NULL;
-    while ((link = aff_list_take(&peers->spare_questions)) != NULL)
-        free(aff_container_of(link, struct aff_peer_served, link));
+    aff_list_each(spare, &peers->spare_questions)
+        free(aff_container_of(spare, struct aff_peer_served, link));
+    aff_list_init(&peers->spare_questions);
     peers->spare_count = 0;
 }

@@ -552,7 +552,8 @@ static const char *begin_to_connect(const char *to, int *ret_fd)
     return NULL;
 }
 
-struct aff_peer_stream *aff_peer_stream_open(struct aff_peers *peers, struct aff_peer_link *to, const char **ret_why)
+struct aff_peer_stream *aff_peer_stream_open(struct aff_peers *peers, const struct aff_peer_to *to,
+                                             const char **ret_why)
 {
     int fd = -1;
     *ret_why = begin_to_connect(to->address, &fd);
