@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ALIVE_TICK_MS = 100, TICK_MS = 500 };
+enum { ALIVE_TICK_MS = 100, TICK_MS = 500, NEAR = 100 /* records that a standby may be behind and count as in step */ };
 
 bool aff_node_in_cluster(const struct aff_node *node)
 {
@@ -89,8 +89,7 @@ static int use_zookeeper(struct aff_node *node, aff_error *err)
         .session = node->supervised ? session_changed : NULL,
         .self = node,
     };
-    (void)opts;
-    int code = aff_fail_with(err, AFF_ECONFIG, "coordinator: zookeeper cannot be served by this build: use embedded");
+    int code = aff_coordinator_zookeeper_new(&opts, &node->coordinator, err);
     free_spaces(node, spaces);
     return code;
 }
@@ -182,7 +181,7 @@ static void on_named(struct aff_msg *msg)
     char member[AFF_MEMBER_MAX + 1];
     atomic_store(&l->naming, false); /* before the view is taken: what comes later is told once more */
     struct aff_view *view = c->ops->view(c);
-    if (view && view->self >= 0 && view->nodes[view->self].incarnation) {
+    if (view && view->self >= 0 && view->nodes[view->self].live) {
         const struct aff_view_node *self = &view->nodes[view->self];
         (void)snprintf(member, sizeof member, "%s-%010u", self->name, (unsigned)self->incarnation);
         aff_peers_name(l->node->peers[aff_loop_index(l->loop)], member);
@@ -260,7 +259,13 @@ static bool holds(const struct aff_view *view, const struct aff_view_part *part)
     return false;
 }
 
-/* Is it in the order that it should be in? Counts partitions; any thread. */
+/* It leads, or is so near to the log's end that it could. */
+static bool in_order(const struct aff_part_info *info)
+{
+    return info->serves || (info->role == AFF_ROLE_FOLLOWING && info->applied + NEAR >= info->log_end);
+}
+
+/* Counts one; any thread. */
 static void count_part(const struct aff_node *node, const struct aff_view *view, size_t space, uint32_t p, struct aff_membership *to)
 {
     const struct aff_view_part *part = &view->spaces[space].parts[p];
@@ -270,8 +275,8 @@ static void count_part(const struct aff_node *node, const struct aff_view *view,
     if (!holds(view, part))
         return;
     to->held++;
-    to->in_order += info.serves || info.stands_by;
-    if (!info.serves && !info.stands_by && !to->waits.space)
+    to->in_order += in_order(&info);
+    if (!in_order(&info) && !to->waits.space)
         to->waits = info;
 }
 

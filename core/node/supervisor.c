@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/listen.h"
+#include "coordinator/coordinator.h"
 #include "node/restart.h"
 
 #include <assert.h>
@@ -191,6 +192,23 @@ static int await_end(struct supervisor *s)
 
 /* ---- after an end ---- */
 
+/* The client library has threads, so a process of its own does it; it holds nothing that a later worker would need. */
+static void close_session(const struct supervisor *s)
+{
+    const struct aff_config *config = s->opts->config;
+    unsigned which = atomic_exchange(&s->shared->session, 0);
+    aff_error err = { 0 };
+    if (which == 0 || fork() != 0)
+        return;
+    leave_sockets(s);
+    (void)sigprocmask(SIG_SETMASK, &s->before, NULL);
+    int code = aff_zookeeper_close_session(config->zookeeper.connect, s->shared->sessions[which - 1].id,
+                                           s->shared->sessions[which - 1].password, config->zookeeper.session_ms, &err);
+    if (code)
+        aff_log(&s->logger, WARN, "supervisor.session_not_closed", aff_f_str("error", err.text));
+    _exit(code ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
 static void tell_end(const struct supervisor *s, pid_t worker, int status, const struct aff_restart *restart)
 {
     if (WIFSIGNALED(status))
@@ -226,6 +244,7 @@ static bool goes_on(struct supervisor *s, pid_t worker, int wait_status, int *re
     };
     struct aff_restart restart = aff_restart_decide(&end, &s->quick);
     *ret_status = restart.status;
+    close_session(s);
     if (!restart.restarts)
         return false;
     if (s->opts->ready_file)
