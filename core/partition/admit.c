@@ -153,6 +153,7 @@ int aff_core_flight_send(struct aff_core *core, struct aff_flight *f)
     int code;
 
     assert(f->kind == AFF_KIND_CLAIM || core->role == AFF_ROLE_MASTER); /* I2 */
+    assert(core->give.step != AFF_GIVE_GONE && (core->give.step != AFF_GIVE_BACK || f->kind == AFF_KIND_CLAIM)); /* I9 */
     assert(f->kind == AFF_KIND_CLAIM || aff_stamp_same_owner(core->cur, core->own) || AFF_WEAK(core, DUP) ||
            AFF_WEAK(core, CUT)); /* I2 */
     f->stamp = core->own;
@@ -472,7 +473,9 @@ void aff_core_pump(struct aff_core *core)
 
 static int admissible(const struct aff_core *core, const struct aff_op *op)
 {
-    if ((core->role != AFF_ROLE_MASTER && core->role != AFF_ROLE_SETTLING) || core->resigning)
+    bool leads = core->role == AFF_ROLE_MASTER || core->role == AFF_ROLE_SETTLING || aff_core_is_between(core);
+
+    if (!leads || core->resigning)
         return AFF_ENOMASTER;
     if (op->kind == AFF_OP_BARRIER)
         return 0;

@@ -64,7 +64,8 @@ void aff_core_answers_out(struct aff_core *core, bool committed)
 
 static bool lease_holds(const struct aff_core *core)
 {
-    int64_t until = core->w.coordinator->lease_until(core->w.coordinator, aff_epoch_major(core->own.epoch));
+    bool leads = core->role == AFF_ROLE_MASTER || core->role == AFF_ROLE_SETTLING;
+    int64_t until = !leads ? 0 : core->w.coordinator->lease_until(core->w.coordinator, aff_epoch_major(core->own.epoch));
 
     return until > aff_boot_ns(core->w.clock);
 }

@@ -162,5 +162,9 @@ void aff_core_report(struct aff_core *core, const struct aff_report *report)
         aff_core_become_master(core, true, NULL);
         return;
     }
+    if (aff_core_take_follows(core, f)) {
+        aff_core_claim_stands(core, f);
+        return;
+    }
     aff_core_advance(core);
 }

@@ -24,6 +24,7 @@ int aff_core_new(const struct aff_core_opts *opts, const struct aff_world *world
     core->caught_up_ms = core->last_time_ms = AFF_NO_TIME;
     core->retry_read_ns = core->retry_claim_ns = core->retry_append_ns = INT64_MAX;
     core->next_idle_ns = core->next_expiry_ns = core->next_prune_ns = INT64_MAX;
+    core->give.until_ns = core->take.until_ns = INT64_MAX;
     if (!core->opts.nonce)
         core->opts.nonce = world->entropy->u64(world->entropy);
     aff_list_init(&core->flights);
@@ -117,7 +118,7 @@ void aff_core_set_role(struct aff_core *core, enum aff_role role)
     if (core->role == AFF_ROLE_MASTER)
         core->mark_offset = -1; /* a master's is for its own next record alone (checkpoint.c) */
     core->role = role;
-    core->serves = core->serves && is_leading(core);
+    core->serves = core->serves && (is_leading(core) || (AFF_WEAK(core, SERVE) && aff_core_is_between(core)));
     aff_core_publish(core);
 }
 
@@ -147,6 +148,7 @@ void aff_core_fail(struct aff_core *core, const char *format, ...)
     core->retry_read_ns = core->retry_claim_ns = core->retry_append_ns = INT64_MAX;
     core->next_idle_ns = core->next_expiry_ns = core->next_prune_ns = INT64_MAX;
     aff_core_set_role(core, AFF_ROLE_FAILED);
+    aff_core_handover_fails(core);
     abandon_flights(core);
     aff_core_refuse_queued(core, AFF_ENOMASTER);
     aff_core_refuse_waiters(core, &core->proofs, AFF_ENOMASTER);
@@ -223,8 +225,10 @@ bool aff_core_flush(struct aff_core *core)
     committed = aff_core_commit(core);
     if (had_changes && committed)
         tell_compaction(core);
-    if (committed)
+    if (committed) {
         begin_to_serve(core);
+        aff_core_say_go(core);
+    }
     aff_core_answers_out(core, committed);
     return core->changed || !aff_list_empty(&core->answers) || may_start(core);
 }
@@ -246,6 +250,8 @@ int64_t aff_core_next_tick(const struct aff_core *core)
         next = core->next_expiry_ns;
     if (core->next_prune_ns < next)
         next = core->next_prune_ns;
+    if (aff_core_handover_tick(core) < next)
+        next = aff_core_handover_tick(core);
     if (deadline && deadline->key < next)
         next = deadline->key;
     return next;
@@ -258,6 +264,7 @@ void aff_core_tick(struct aff_core *core)
     aff_core_expire_deadlines(core);
     if (core->role == AFF_ROLE_FAILED)
         return;
+    aff_core_handover_late(core);
     if (now >= core->retry_read_ns)
         aff_core_read_on(core, core->caught_up);
     if (now >= core->retry_claim_ns) {

@@ -58,9 +58,13 @@ void aff_core_drain(struct aff_core *core);                     /* refuse new wr
 /* ---- events of a hand-over (handover.c) ---- */
 
 /* Another node is to lead, by `major`. Ends with coordinator->gave(), unless it is deposed or resigns before. */
-void aff_core_give(struct aff_core *core, uint32_t major);
-void aff_core_went(struct aff_core *core, bool taken); /* the answer to net->go(); counts for the newest */
-/* Another node gives to this one. Ends with net->taken(), possibly at once; one that comes again is answered with the first. */
+/* False: not from here; gave() was called, or another hand-over is under way. */
+bool aff_core_give(struct aff_core *core, uint32_t major);
+void aff_core_went(struct aff_core *core, uint32_t major, bool taken); /* the answer to net->go() */
+/*
+ * Another node gives to this one. Ends with net->taken(), possibly at once; one that comes again is answered with the first. If the
+ * deadline passes while its CLAIM is under way the answer is false, and true comes too should it count.
+ */
 void aff_core_take(struct aff_core *core, const struct aff_go *go, int64_t deadline_ns);
 
 /* End of a pass. True when there is more to do at once. */

@@ -197,6 +197,7 @@ static void coordinator_took(struct aff_world_coordinator *w, uint32_t major)
     struct aff_partition *p = aff_container_of(w, struct aff_partition, world_coordinator);
 
     p->deposed = false;
+    p->leading_wanted = true;
     if (p->coordinator->ops->took)
         p->coordinator->ops->took(p->coordinator, &p->seat, major);
 }
@@ -215,6 +216,7 @@ static void net_moved(struct aff_world_net *w)
     struct aff_partition *p = aff_container_of(w, struct aff_partition, world_net);
 
     p->deposed = true;
+    p->leading_wanted = false;
     if (p->events)
         p->events->moved(p->events, p, &p->give);
 }

@@ -83,6 +83,7 @@ void aff_core_rebuild(struct aff_core *core, const char *why)
 
     aff_log(core->w.logger, WARN, "partition.rebuild", aff_f_str("keyspace", core->opts.keyspace),
             aff_f_int("partition", core->opts.index), aff_f_str("why", why), aff_f_int("applied", core->frontier));
+    aff_core_handover_fails(core);
     if (core->role == AFF_ROLE_CLAIMING || core->role == AFF_ROLE_MASTER || core->role == AFF_ROLE_SETTLING)
         aff_core_lay_down(core); /* to lead again when it is read, if that is still wanted */
     take_back_reads(core);
@@ -153,6 +154,8 @@ static bool observe_rank(struct aff_core *core, const struct aff_record *rec, bo
         aff_core_depose(core, rec->stamp.epoch, "a newer mastership stands in the log");
         return false;
     }
+    if (valid)
+        aff_core_give_seen(core, rec->stamp);
     return true;
 }
 
@@ -188,6 +191,15 @@ static bool observe(struct aff_core *core, const struct aff_record *rec)
     if (core->uncommitted >= AFF_CORE_COMMIT_EVERY)
         return aff_core_commit(core) && go_on;
     return go_on && core->role != AFF_ROLE_FAILED;
+}
+
+/* The own CLAIM stands at the frontier: what is there is known, and counts as read. The flight is gone after it. */
+void aff_core_claim_stands(struct aff_core *core, struct aff_flight *claim)
+{
+    aff_core_flight_record(claim, &core->scratch);
+    core->scratch.offset = claim->offset;
+    core->scratch.time_ms = claim->time_ms;
+    (void)observe(core, &core->scratch);
 }
 
 bool aff_core_record(struct aff_core *core, uint64_t ticket, const struct aff_record *rec)
@@ -250,6 +262,7 @@ static void after_batch(struct aff_core *core, int64_t next, int64_t end)
         aff_core_age_mark(core);
     if (core->role == AFF_ROLE_FOLLOWING)
         aff_core_try_lead(core);
+    aff_core_take_on(core);
     if (core->role == AFF_ROLE_MASTER) {
         core->reading = false;
         aff_core_advance(core);

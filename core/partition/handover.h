@@ -22,8 +22,8 @@ struct aff_handover_net {
     void (*go)(struct aff_handover_net *net, struct aff_partition *part, const struct aff_give *give, const struct aff_go *go,
                int64_t deadline_ns);
 };
-/* The answer to a GO: does the receiver lead? False: it refused, or nothing is known. One that comes too late does no harm. */
-void aff_partition_went(struct aff_partition *part, bool taken);
+/* The answer to the GO with that epoch: does the receiver lead? False: it refused, or nothing is known. One that comes too late does no harm. */
+void aff_partition_went(struct aff_partition *part, uint32_t major, bool taken);
 
 /*
  * A GO (world.h) that came. Whoever brings it owns it again when `taken` comes, exactly once, possibly inside the call. False: this

@@ -6,6 +6,8 @@
 
 enum { RETRY_CLAIM_MS = 200 };
 
+static void claim_anew(struct aff_core *core, aff_epoch epoch, const char *why);
+
 /* ---- grant ---- */
 
 void aff_core_try_lead(struct aff_core *core)
@@ -18,6 +20,7 @@ void aff_core_try_lead(struct aff_core *core)
 
 void aff_core_lead(struct aff_core *core)
 {
+    aff_core_give_ends_by_lead(core);
     core->want_lead = true;
     core->resigning = false;
     core->granting = false; /* an answer that was lost is asked for again */
@@ -38,10 +41,28 @@ void aff_core_resign(struct aff_core *core)
         core->resigning = true;
         aff_core_refuse_queued(core, AFF_ENOMASTER);
     }
+    aff_core_handover_resigned(core);
+}
+
+/*
+ * The coordinator knows this node by a higher epoch than it claims or leads with: it may have been deposed and not know it, or it
+ * kept what it was to hand over. The log says: what is in flight is settled by the CLAIM, like any doubt.
+ */
+static void raise(struct aff_core *core, uint32_t major)
+{
+    if (core->resigning || major <= aff_epoch_major(core->own.epoch))
+        return;
+    claim_anew(core, aff_epoch_of(major, 0), "granted a higher epoch");
+    if (core->role == AFF_ROLE_CLAIMING) {
+        core->retry_claim_ns = INT64_MAX;
+        aff_core_append_claim(core);
+    }
 }
 
 void aff_core_granted(struct aff_core *core, uint32_t major)
 {
+    if (core->role == AFF_ROLE_MASTER || core->role == AFF_ROLE_SETTLING || core->role == AFF_ROLE_CLAIMING)
+        raise(core, major);
     if (!core->granting || core->role != AFF_ROLE_FOLLOWING)
         return;
     core->granting = false;
@@ -49,6 +70,13 @@ void aff_core_granted(struct aff_core *core, uint32_t major)
         aff_core_try_lead(core); /* the log knows a higher one: the coordinator is raised, not the log */
         return;
     }
+    aff_core_handover_granted(core);
+    aff_core_claim(core, major);
+}
+
+void aff_core_claim(struct aff_core *core, uint32_t major)
+{
+    core->granting = false;
     core->own = (struct aff_stamp){ aff_epoch_of(major, 0), core->opts.nonce, 0 };
     core->claim_pending = true;
     if (core->has_identity)
@@ -132,21 +160,17 @@ void aff_core_append_claim(struct aff_core *core)
 /* ---- settle: let the log decide what became of writes whose outcome is unknown ---- */
 
 /*
- * Nothing may be produced before: a new producer, the minor epoch raised, a CLAIM, and everything below it read. Then
- * each write in doubt was either found below it, or is void for ever.
+ * Nothing may be produced before: a new producer, a higher epoch, a CLAIM, and everything below it read. Then each write in
+ * doubt was either found below it, or is void for ever.
  */
-void aff_core_settle(struct aff_core *core, const char *why)
+static void claim_anew(struct aff_core *core, aff_epoch epoch, const char *why)
 {
     aff_log(core->w.logger, WARN, "partition.settle", aff_f_str("keyspace", core->opts.keyspace),
             aff_f_int("partition", core->opts.index), aff_f_str("why", why),
             aff_f_int("in-flight", core->flight_count));
     core->w.log->reset(core->w.log);
     aff_core_stalled(core, false);
-    if (aff_epoch_minor(core->own.epoch) == UINT16_MAX) {
-        aff_core_depose(core, core->own.epoch, "the minor epochs are used up");
-        return;
-    }
-    core->own.epoch++;
+    core->own.epoch = epoch;
     core->own.seq = 0;
     core->claim_pending = true;
     core->next_idle_ns = INT64_MAX;
@@ -158,6 +182,15 @@ void aff_core_settle(struct aff_core *core, const char *why)
         core->retry_claim_ns = aff_core_now(core) + RETRY_CLAIM_MS * AFF_NS_PER_MS;
     }
     aff_core_read_on(core, true);
+}
+
+/* With the minor epoch raised, which needs nobody's leave. */
+void aff_core_settle(struct aff_core *core, const char *why)
+{
+    if (aff_epoch_minor(core->own.epoch) == UINT16_MAX)
+        aff_core_depose(core, core->own.epoch, "the minor epochs are used up");
+    else
+        claim_anew(core, core->own.epoch + 1, why);
 }
 
 /* ---- leading ---- */
@@ -195,6 +228,7 @@ void aff_core_become_master(struct aff_core *core, bool valid, const unsigned ch
     }
     aff_core_age_mark(core);
     aff_core_set_role(core, AFF_ROLE_MASTER);
+    aff_core_handover_leads(core);
     core->idle_step = 0;
     aff_core_plan_idle(core);
     core->next_expiry_ns = aff_core_now(core);
@@ -209,6 +243,7 @@ void aff_core_lay_down(struct aff_core *core)
     aff_core_stalled(core, false);
     core->retry_claim_ns = core->next_idle_ns = core->next_expiry_ns = INT64_MAX;
     aff_core_set_role(core, AFF_ROLE_FOLLOWING);
+    aff_core_handover_void(core);
     answer_doubts(core);
     aff_core_refuse_queued(core, AFF_ENOMASTER);
     aff_core_refuse_waiters(core, &core->proofs, AFF_ENOMASTER);

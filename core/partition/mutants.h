@@ -17,7 +17,13 @@
     X("settle", SETTLE, "an unknown outcome is taken for not applied without asking the log (I10)")                   \
     X("order", ORDER, "applies before continuity is known (I4)")                                                      \
     X("checkpoint", CHECKPOINT, "resumes from a checkpoint whatever its age (I8)")                                    \
-    X("idem", IDEM, "does not remember idempotency ids of commits found in the log")
+    X("idem", IDEM, "does not remember idempotency ids of commits found in the log")                                  \
+    X("drain", DRAIN, "says GO while records are in flight (I9)")                                                     \
+    X("serve", SERVE, "serves strict reads after GO (I9)")                                                            \
+    X("queue", QUEUE, "does not answer what waited when the other leads (I10)")                                       \
+    X("back", BACK, "claims again after GO without asking the coordinator (I5)")                                      \
+    X("early", EARLY, "takes before everything below GO's end is applied (I2)")                                       \
+    X("jump", JUMP, "leads by a take wherever its CLAIM stands (I2)")
 
 enum aff_mutant_bit {
 #define AFF_MUTANT_BIT(name, id, what) AFF_MUTANT_BIT_##id,

@@ -379,17 +379,17 @@ static void on_give(struct aff_seat *seat, const struct aff_give *give)
         p->world_coordinator.gave(&p->world_coordinator, false);
         return;
     }
-    p->give = *give;
-    aff_core_give(p->core, give->major);
+    if (aff_core_give(p->core, give->major))
+        p->give = *give; /* GO leaves at the end of a pass */
     touch(p);
 }
 
-void aff_partition_went(struct aff_partition *p, bool taken)
+void aff_partition_went(struct aff_partition *p, uint32_t major, bool taken)
 {
     assert(aff_loop_here(p->group->loop));
     if (!p->core)
         return;
-    aff_core_went(p->core, taken);
+    aff_core_went(p->core, major, taken);
     touch(p);
 }
 

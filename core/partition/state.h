@@ -5,6 +5,7 @@
  *   core.c        life, roles, the end of a pass
  *   follow.c      reading: the check of the checkpoint, records in offset order, the validity rule
  *   mastership.c  grant, claim, settle by a re-claim, being deposed
+ *   handover.c    a mastership moves to another node (I9)
  *   continuity.c  delivery reports: contiguous or a gap
  *   apply.c       what a valid or a void record does to the store
  *   checkpoint.c  how far the store is, and whether it may be resumed (I8)
@@ -51,6 +52,9 @@ struct aff_flight {
     void *owned;
 };
 
+/* How far the giver of a hand-over is (handover.c). */
+enum aff_give_step { AFF_GIVE_NONE, AFF_GIVE_DRAINING, AFF_GIVE_GONE, AFF_GIVE_BACK };
+
 #define AFF_CORE_COMMIT_EVERY 10000 /* records in one transaction while catching up */
 
 struct aff_core {
@@ -92,6 +96,18 @@ struct aff_core {
     unsigned char claim_identity[AFF_IDENTITY_LEN];
     int64_t retry_claim_ns;
 
+    /* hand-over */
+    struct {
+        enum aff_give_step step;
+        uint32_t major; /* of the one that is to lead */
+        int64_t until_ns;
+    } give;
+    struct {
+        bool under_way;
+        struct aff_go go;
+        int64_t until_ns;
+    } take;
+
     /* writes */
     struct aff_list flights;
     uint32_t flight_count;
@@ -130,7 +146,13 @@ struct aff_core {
 static inline bool aff_core_may_append(const struct aff_core *core)
 {
     return core->role == AFF_ROLE_MASTER && !core->resigning && !core->stalled &&
-           core->flight_count < core->opts.window;
+           core->flight_count < core->opts.window && core->give.step == AFF_GIVE_NONE;
+}
+
+/* It leads no more, and does not know yet who does: what is asked of it waits. */
+static inline bool aff_core_is_between(const struct aff_core *core)
+{
+    return core->give.step == AFF_GIVE_GONE || core->give.step == AFF_GIVE_BACK;
 }
 
 /* core.c */
@@ -145,15 +167,31 @@ static inline int64_t aff_core_now(const struct aff_core *core)
 
 /* follow.c */
 void aff_core_read_on(struct aff_core *core, bool wait);
+void aff_core_claim_stands(struct aff_core *core, struct aff_flight *claim);
 void aff_core_rebuild(struct aff_core *core, const char *why);
 
 /* mastership.c */
 void aff_core_try_lead(struct aff_core *core);
+void aff_core_claim(struct aff_core *core, uint32_t major);
 void aff_core_append_claim(struct aff_core *core);
 void aff_core_become_master(struct aff_core *core, bool valid, const unsigned char *identity_before);
 void aff_core_settle(struct aff_core *core, const char *why);
 void aff_core_depose(struct aff_core *core, aff_epoch newer, const char *why);
 void aff_core_lay_down(struct aff_core *core);
+
+/* handover.c */
+void aff_core_say_go(struct aff_core *core);
+void aff_core_give_seen(struct aff_core *core, struct aff_stamp stamp);
+void aff_core_give_ends_by_lead(struct aff_core *core);
+void aff_core_take_on(struct aff_core *core);
+bool aff_core_take_follows(const struct aff_core *core, const struct aff_flight *claim);
+void aff_core_handover_granted(struct aff_core *core);
+void aff_core_handover_leads(struct aff_core *core);
+void aff_core_handover_resigned(struct aff_core *core);
+void aff_core_handover_void(struct aff_core *core);
+void aff_core_handover_fails(struct aff_core *core);
+int64_t aff_core_handover_tick(const struct aff_core *core);
+void aff_core_handover_late(struct aff_core *core);
 
 /* continuity.c */
 void aff_core_advance(struct aff_core *core);

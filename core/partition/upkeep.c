@@ -63,13 +63,24 @@ static struct aff_flight *repair_of_control(struct aff_core *core, aff_bytes key
     return f;
 }
 
+/* In a hand-over repairs come first, and writes that wait for a key have to wait for its repair. */
+static bool may_repair(const struct aff_core *core)
+{
+    return aff_core_may_append(core) ||
+           (core->give.step == AFF_GIVE_DRAINING && core->role == AFF_ROLE_MASTER && !core->resigning && !core->stalled &&
+            core->flight_count < core->opts.window);
+}
+
 /* Sends one repair; false: the log takes no more now, or the core has failed. */
 static bool repair_key(struct aff_core *core, aff_bytes key)
 {
+    struct aff_slot *slot = aff_core_slot(core, key, false);
     struct aff_flight *f;
 
-    if (aff_core_slot(core, key, false))
+    if (slot && (slot->flight || core->give.step == AFF_GIVE_NONE))
         return true; /* a write of this key is under way and will do, or its turn comes */
+    if (slot)
+        aff_list_remove(&slot->ready); /* until it is repaired */
     f = aff_key_is_control(key) ? repair_of_control(core, key) : repair_of_value(core, key);
     return f && hand_over(core, f);
 }
@@ -82,7 +93,7 @@ void aff_core_repair(struct aff_core *core)
 
     if (core->dirty == 0 || AFF_WEAK(core, REPAIR))
         return;
-    while (aff_core_may_append(core)) {
+    while (may_repair(core)) {
         found = core->w.store->table_next(core->w.store, AFF_TABLE_DIRTY, after, &key, &value);
         if (!aff_core_store_ok(core, found) || found == 0)
             return;
@@ -109,7 +120,7 @@ static bool send_barrier(struct aff_core *core)
  */
 bool aff_core_barrier_due(const struct aff_core *core)
 {
-    return core->role == AFF_ROLE_MASTER && !core->stalled && core->barriers == 0 &&
+    return core->role == AFF_ROLE_MASTER && !core->stalled && core->barriers == 0 && core->give.step == AFF_GIVE_NONE &&
            (core->unsafe || !aff_list_empty(&core->proofs));
 }
 

@@ -71,7 +71,7 @@ struct aff_world_net {
     void (*go)(struct aff_world_net *net, const struct aff_go *go, int64_t deadline_ns);
     /* That node leads, with its epoch: what waits here is answered AFF_ENOMASTER next. */
     void (*moved)(struct aff_world_net *net);
-    /* The end of aff_core_take(): does this node lead by the epoch of that GO? */
+    /* Does this node lead, by that GO? Whoever gave may hear no and then yes (aff_core_take). */
     void (*taken)(struct aff_world_net *net, uint32_t major, bool leads);
 };
 

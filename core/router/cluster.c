@@ -120,6 +120,7 @@ static void moved(struct aff_partition_events *events, struct aff_partition *par
 struct going {
     struct aff_peer_call call;
     struct aff_partition *part;
+    uint32_t major;
 };
 
 static void gone(struct aff_peer_call *call, int code, aff_bytes answer)
@@ -127,7 +128,7 @@ static void gone(struct aff_peer_call *call, int code, aff_bytes answer)
     struct going *going = aff_container_of(call, struct going, call);
     struct aff_cursor from = aff_cursor_of(answer);
     bool taken = code == 0 && aff_cursor_u8(&from) == AFF_WIRE_ANSWERED && aff_cursor_u8(&from) == 1 && !from.failed;
-    aff_partition_went(going->part, taken);
+    aff_partition_went(going->part, going->major, taken);
     free(going);
 }
 
@@ -145,20 +146,21 @@ static struct aff_port *port_of(struct aff_cluster *cluster, const struct aff_lo
 struct refusal {
     struct aff_msg msg;
     struct aff_partition *part;
+    uint32_t major;
 };
 
 static void deliver_refusal(struct aff_msg *msg)
 {
     struct refusal *refusal = aff_container_of(msg, struct refusal, msg);
-    aff_partition_went(refusal->part, false);
+    aff_partition_went(refusal->part, refusal->major, false);
     free(refusal);
 }
 
 /* The answer comes later, whatever it is. */
-static void refuse_go(struct aff_partition *part)
+static void refuse_go(struct aff_partition *part, uint32_t major)
 {
     struct refusal *refusal = aff_xmalloc(sizeof *refusal);
-    *refusal = (struct refusal){ .msg = { .deliver = deliver_refusal }, .part = part };
+    *refusal = (struct refusal){ .msg = { .deliver = deliver_refusal }, .part = part, .major = major };
     aff_loop_call(aff_partition_loop(part), &refusal->msg);
 }
 
@@ -176,13 +178,14 @@ static void bring_go(struct aff_handover_net *net, struct aff_partition *part, c
     const struct aff_view_node *node = port ? aff_leaders_node(&port->leaders, give->to, give->incarnation) : NULL;
     char member[AFF_MEMBER_MAX + 1];
     if (!node || !port->peers || !put_go(&port->room, part, go)) {
-        refuse_go(part);
+        refuse_go(part, go->major);
         return;
     }
     struct going *going = aff_xcalloc(1, sizeof *going);
     const aff_bytes body = aff_buf_view(&port->room);
     (void)snprintf(member, sizeof member, "%s-%010u", node->name, (unsigned)node->incarnation);
     going->part = part;
+    going->major = go->major;
     going->call = (struct aff_peer_call){ .kind = AFF_WIRE_GO, .deadline_ns = deadline_ns, .answered = gone };
     aff_peers_call(port->peers, &(struct aff_peer_to){ member, node->peer }, &going->call, &body, 1);
 }

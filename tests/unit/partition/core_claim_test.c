@@ -196,9 +196,37 @@ static void a_grant_that_was_lost_is_asked_for_again_and_both_may_come(void **st
     assert_true(s->asked_epoch);
     script_grant(s, 1);
     s->asked_epoch = true;
-    script_grant(s, 2);
-    assert_int_equal(script_handed_over(s), 1);
-    assert_int_equal(aff_epoch_major(script_last_sent(s)->entry.stamp.epoch), 1);
+    script_grant(s, 2); /* the coordinator knows it by that one */
+    assert_int_equal(script_handed_over(s), 2);
+    assert_int_equal(aff_epoch_major(script_last_sent(s)->entry.stamp.epoch), 2);
+    script_land(s);
+    script_ack(s);
+    script_read(s);
+    expect_role(s, AFF_ROLE_MASTER);
+    assert_int_equal(aff_epoch_major(s->standing.own.epoch), 2);
+}
+
+static void granted_a_higher_epoch_a_master_claims_anew(void **state)
+{
+    struct script *s = *state;
+    struct ask *under_way, *waits;
+
+    script_lead(s);
+    under_way = script_put(s, "a", "1");
+    s->asked_epoch = true; /* by another than this core */
+    script_grant(s, 7);
+    expect_role(s, AFF_ROLE_SETTLING);
+    waits = script_put(s, "a", "2");
+    expect_waiting(under_way);
+    script_land(s); /* the write, then the claim */
+    script_ack(s);
+    script_read(s);
+    expect_role(s, AFF_ROLE_MASTER);
+    assert_int_equal(aff_epoch_major(s->standing.own.epoch), 7);
+    expect_answer(under_way, 0, AFF_OUTCOME_COMMITTED);
+    script_ack(s);
+    expect_answer(waits, 0, AFF_OUTCOME_COMMITTED);
+    expect_stored(s, "a", "2");
 }
 
 static void a_grant_after_it_resigned_is_not_used(void **state)
@@ -479,6 +507,7 @@ int main(void)
         FOLLOWING(a_claim_that_minted_another_identity_is_repeated_with_the_right_one),
         FOLLOWING(a_grant_that_is_not_above_the_log_is_asked_for_again),
         FOLLOWING(a_grant_that_was_lost_is_asked_for_again_and_both_may_come),
+        FOLLOWING(granted_a_higher_epoch_a_master_claims_anew),
         FOLLOWING(a_grant_after_it_resigned_is_not_used),
         FOLLOWING(a_claim_that_the_log_does_not_take_is_tried_again),
         FOLLOWING(resigned_with_its_claim_not_taken_it_never_claims),
