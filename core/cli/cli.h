@@ -37,6 +37,7 @@ int aff_cli_drain(int argc, char **argv);
 int aff_cli_handover(int argc, char **argv);
 int aff_cli_partition(int argc, char **argv);
 int aff_cli_serve(int argc, char **argv);
+int aff_cli_status(int argc, char **argv);
 int aff_cli_verify(int argc, char **argv);
 
 #endif

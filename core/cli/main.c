@@ -29,6 +29,13 @@ static const struct aff_cli_command commands[] = {
       "\n"
       "Errors go to the standard error as file:line:column: text; the status is 1 when there are any.\n",
       aff_cli_check },
+    { "status", "status --url http://HOST:PORT [--json]", "show how a cluster is, as one of its nodes sees it",
+      "  --url U             any node of the cluster\n"
+      "  --json              what the node's /cluster answers, for programs\n"
+      "\n"
+      "Nodes, and of each partition who leads it, with which epoch, who stands by, and what moves. The last columns are of\n"
+      "the node that was asked: its role, how far its replica is, keys that wait for a repair. The status is 0 when it answered.\n",
+      aff_cli_status },
     { "partition", "partition KEY|--stdin --partitions N [--route R] [--hex]",
       "print the partition and hash of a key",
       "  --partitions N      number of partitions of the keyspace\n"

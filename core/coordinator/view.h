@@ -13,8 +13,8 @@
 #include <stdint.h>
 
 enum {
-    AFF_NODE_NAME_MAX = 40,   /* [a-z][a-z0-9_-]*, without the NUL */
-    AFF_MEMBER_MAX = 56,      /* "<name>-<10 digits>", an incarnation, without the NUL */
+    AFF_NODE_NAME_MAX = 40,    /* [a-z][a-z0-9_-]*, without the NUL */
+    AFF_MEMBER_MAX = 56,       /* "<name>-<10 digits>", an incarnation, without the NUL */
     AFF_NODE_ADDRESS_MAX = 95, /* "host:port", without the NUL */
     AFF_REPLICAS_MAX = 7,
 };
@@ -24,19 +24,22 @@ struct aff_view_node {
     char name[AFF_NODE_NAME_MAX + 1];
     uint32_t incarnation; /* of the last one known; 0: never seen alive */
     bool live;
-    bool draining;        /* it is to lead nothing, and gets nothing new */
-    uint32_t version;     /* of frames, records and znodes that it speaks */
-    uint64_t features;    /* bits; one is used when all live members announce it */
+    bool draining;     /* it is to lead nothing, and gets nothing new */
+    uint32_t version;  /* of frames, records and znodes that it speaks */
+    uint64_t features; /* bits; one is used when all live members announce it */
     char http[AFF_NODE_ADDRESS_MAX + 1], peer[AFF_NODE_ADDRESS_MAX + 1], zone[AFF_NODE_NAME_MAX + 1];
 };
 
 struct aff_view_part {
-    uint32_t epoch;   /* major, of the owner; 0: it never had one */
-    int16_t leader;   /* the owner, if that incarnation lives */
-    int16_t next;     /* a hand-over to it is under way */
-    int16_t target;   /* it is wished to lead */
+    uint32_t epoch;                  /* major, of the owner; 0: it never had one */
+    int16_t leader;                  /* the owner, if that incarnation lives */
+    int16_t next;                    /* a hand-over to it is under way */
+    int16_t target;                  /* it is wished to lead */
     uint8_t replicas_count, in_step; /* in_step: a bit for each of `replicas`, as last reported */
     int16_t replicas[AFF_REPLICAS_MAX];
+    /* Of each of them, as last reported by the incarnation that lives. */
+    uint8_t states[AFF_REPLICAS_MAX];  /* enum aff_seat_state; AFF_SEAT_AWAY: nothing is known */
+    int64_t applied[AFF_REPLICAS_MAX]; /* -1: not known */
 };
 
 struct aff_view_space {

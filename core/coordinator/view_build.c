@@ -64,9 +64,13 @@ static void fill_part(struct build *build, const struct aff_assign_space *space,
     if (to->leader >= 0)
         leader = aff_roster_seat(&build->roster, to->leader, space->name, partition);
     for (int i = 0; i < from->replicas_count; i++) {
+        const struct aff_report_seat *seat = NULL;
+
         to->replicas[i] = aff_roster_find(&build->roster, from->replicas[i]);
-        if (aff_seat_in_step(aff_roster_seat(&build->roster, to->replicas[i], space->name, partition), leader,
-                             build->bound))
+        seat = aff_roster_seat(&build->roster, to->replicas[i], space->name, partition);
+        to->states[i] = seat ? seat->state : AFF_SEAT_AWAY;
+        to->applied[i] = seat ? seat->applied : -1;
+        if (aff_seat_in_step(seat, leader, build->bound))
             to->in_step |= (uint8_t)(1 << i);
     }
 }

@@ -1,5 +1,5 @@
 /*
- * admin.c - see admin.h. /metrics is in metrics.c.
+ * admin.c - see admin.h. /metrics is in metrics.c, /cluster in cluster_page.c.
  */
 #include "node/admin.h"
 
@@ -14,7 +14,7 @@ const char *aff_role_name(enum aff_role role)
     return names[role];
 }
 
-static int print(json_t *body, int status, struct aff_buf *to)
+int aff_admin_print(json_t *body, int status, struct aff_buf *to)
 {
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     bool fits = text && aff_buf_add(to, text, strlen(text)) && aff_buf_u8(to, '\n');
@@ -23,7 +23,7 @@ static int print(json_t *body, int status, struct aff_buf *to)
     return fits ? status : AFF_ENOMEM;
 }
 
-static const char *mode_name(const struct aff_node *node)
+const char *aff_admin_mode(const struct aff_node *node)
 {
     return node->config->mode == AFF_MODE_DEVELOPMENT ? "development" : "production";
 }
@@ -38,16 +38,16 @@ int aff_admin_livez(const struct aff_node *node, struct aff_buf *body)
         if (now - atomic_load(&node->loops[i].ticked_ns) > STUCK_S * AFF_NS_PER_S)
             (void)json_array_append_new(stuck, json_integer(i));
     bool live = json_array_size(stuck) == 0;
-    json_t *answer = json_pack("{s:b, s:s, s:s}", "live", live, "mode", mode_name(node), "version", aff_version());
+    json_t *answer = json_pack("{s:b, s:s, s:s}", "live", live, "mode", aff_admin_mode(node), "version", aff_version());
     if (answer && !live)
         (void)json_object_set(answer, "stuck_loops", stuck);
     json_decref(stuck);
-    return print(answer, live ? 200 : 503, body);
+    return aff_admin_print(answer, live ? 200 : 503, body);
 }
 
 /* ---- partitions ---- */
 
-static json_t *part_json(const struct aff_part_info *info)
+json_t *aff_admin_part(const struct aff_part_info *info)
 {
     json_t *part = json_pack("{s:s, s:I, s:s, s:b}", "keyspace", info->space->name, "partition",
                              (json_int_t)info->partition, "role", aff_role_name(info->role), "serves", info->serves);
@@ -82,7 +82,7 @@ static void count_ready(const struct aff_part_info *info, void *arg)
     r->total++;
     r->serving += info->serves;
     if (r->verbose || (r->alone && !info->serves && json_array_size(r->shown) < WAITING_SHOWN))
-        (void)json_array_append_new(r->shown, part_json(info));
+        (void)json_array_append_new(r->shown, aff_admin_part(info));
 }
 
 static json_t *log_json(const struct aff_node *node, bool trusted, const aff_error *trouble)
@@ -121,7 +121,7 @@ int aff_admin_readyz(struct aff_node *node, bool verbose, struct aff_buf *body)
         aff_node_membership(node, &membership);
     bool ready = !draining && trusted && (member ? aff_membership_ready(&membership) : r.serving == r.total);
     json_t *answer = json_pack("{s:b, s:b, s:s, s:o, s:I, s:I}", "ready", ready, "draining", draining, "mode",
-                               mode_name(node), "changelog", log_json(node, trusted, &trouble), "partitions", r.total,
+                               aff_admin_mode(node), "changelog", log_json(node, trusted, &trouble), "partitions", r.total,
                                "serving", r.serving);
     if (answer && member)
         (void)json_object_set_new(answer, "cluster", membership_json(&membership));
@@ -130,41 +130,5 @@ int aff_admin_readyz(struct aff_node *node, bool verbose, struct aff_buf *body)
     if (answer && json_array_size(r.shown) > 0)
         (void)json_object_set(answer, verbose ? "all" : "waiting", r.shown);
     json_decref(r.shown);
-    return print(answer, ready ? 200 : 503, body);
-}
-
-/* ---- /cluster: who leads what, and how far everybody is ---- */
-
-static void add_cluster_part(const struct aff_part_info *info, void *arg)
-{
-    json_t *part = part_json(info);
-    char epoch[32], identity[16];
-    (void)snprintf(epoch, sizeof epoch, "%u.%u", aff_epoch_major(info->epoch), aff_epoch_minor(info->epoch));
-    (void)snprintf(identity, sizeof identity, "%08x", info->identity8);
-    json_t *more = json_pack("{s:s, s:I, s:I, s:I, s:s, s:I}", "epoch", epoch, "applied", (json_int_t)info->applied,
-                             "log_end", (json_int_t)info->log_end, "dirty", (json_int_t)info->dirty, "identity",
-                             identity, "loop", (json_int_t)info->loop);
-    if (part && more)
-        (void)json_object_update(part, more);
-    json_decref(more);
-    (void)json_array_append_new(arg, part);
-}
-
-static json_t *addresses_json(const struct aff_node *node)
-{
-    json_t *list = json_array();
-    const char *address;
-    for (unsigned i = 0; (address = aff_node_address(node, i)); i++)
-        (void)json_array_append_new(list, json_string(address));
-    return list;
-}
-
-int aff_admin_cluster(const struct aff_node *node, struct aff_buf *body)
-{
-    json_t *parts = json_array();
-    each_part(node, add_cluster_part, parts);
-    json_t *answer = json_pack("{s:s, s:s, s:s, s:s, s:o, s:I, s:o}", "cluster", node->config->cluster, "node",
-                               node->config->node.name, "mode", mode_name(node), "version", aff_version(), "http",
-                               addresses_json(node), "loops", (json_int_t)node->loops_count, "partitions", parts);
-    return print(answer, 200, body);
+    return aff_admin_print(answer, ready ? 200 : 503, body);
 }

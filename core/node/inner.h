@@ -7,8 +7,9 @@
  *   cluster.c    the parts that a node among others has: coordinator, peers; joining; how it stands in the cluster
  *   log.c        the changelog as the configuration has it; asks for its topics while the loops run already
  *   node.c       life: start, drain, stop; the public functions
- *   admin.c      bodies of /livez, /readyz, /metrics, /cluster
- *   metrics.c    the Prometheus text
+ *   admin.c      bodies of /livez, /readyz
+ *   cluster_page.c  that of /cluster
+ *   metrics.c    that of /metrics, the Prometheus text
  *   moves.c      bodies of /cluster/drain and /cluster/handover
  *   openapi.c    /openapi.json, /docs
  *   verify.c     /verify: stores against their changelog

@@ -4,8 +4,9 @@ import json
 import os
 import re
 import signal
+import subprocess
 
-from conversation import Conversation, main, metrics_of, total, wait_until
+from conversation import Conversation, Programs, main, metrics_of, total, wait_until
 from harness import ServerFailed
 
 SERIES = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(\{(?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\[\\"n])*",?)*\})? (\S+)')
@@ -72,6 +73,32 @@ class Pages(Conversation):
         identity, partition, offset = self.tag_of(self.client.get("/v1/others/a"))
         self.assertEqual(parts["others", partition]["identity"], identity)
         wait_until("all is applied", lambda: self.all_is_applied(offset))
+
+    def test_cluster_of_one(self):
+        page = self.page("/cluster")
+        self.assertNotIn("coordinator", page)
+        (node,) = page["nodes"]
+        self.assertEqual((node["name"], node["live"], node["draining"], node["leads"], node["holds"]), ("n1", True, False, 4, 4))
+        for part in page["partitions"]:
+            self.assertEqual(part["master"], "n1")
+            self.assertEqual([(r["node"], r["state"], r["in_step"]) for r in part["replicas"]], [("n1", "leads", True)])
+
+    def status(self, *options):
+        line = [Programs.affinity, "status", *options]
+        return subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+
+    def test_status(self):
+        url = f"http://127.0.0.1:{self.server.port}"
+        done = self.status("--url", url)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertRegex(done.stdout, r"(?m)^cluster test, as n1 sees it")
+        self.assertRegex(done.stdout, r"(?m)^n1 +0 +live .* 4 +4$")
+        self.assertRegex(done.stdout, r"(?m)^notes +2 +n1 +\d+ +- +- +master +\d+ +\d+ +0$")
+        self.assertRegex(done.stdout, r"(?m)^4 partitions: 0 without a master, 0 with a replica that is not in step$")
+        done = self.status("--json", "--url", url)
+        self.assertEqual((done.returncode, json.loads(done.stdout)["node"]), (0, "n1"))
+        for options, status in ((), 2), (("--url", "nonsense"), 2), (("--url", "http://127.0.0.1:1"), 1):
+            self.assertEqual(self.status(*options).returncode, status, options)
 
     def all_is_applied(self, offset):
         """Numbers are published a moment after the answer that they belong to."""

@@ -71,6 +71,10 @@ static void test_view(void **state)
     assert_int_equal(part->replicas_count, 3);
     assert_int_equal(part->replicas[2], 2);
     assert_int_equal(part->in_step, 2);
+    assert_int_equal(part->states[0], AFF_SEAT_AWAY); /* what the other incarnation said does not count */
+    assert_int_equal(part->applied[0], -1);
+    assert_int_equal(part->states[1], AFF_SEAT_IN_STEP);
+    assert_int_equal(part->applied[1], 10);
     assert_true(aff_view_due(view, part));
     assert_int_equal(aff_view_best(view, part), 1);
     part = &view->spaces[0].parts[1];
