@@ -19,7 +19,7 @@ void aff_router_add(struct aff_router *router, const struct aff_space *settings,
 
 struct aff_router_cluster_opts {
     struct aff_coordinator *coordinator; /* without a `view` function: nothing of this */
-    int64_t master_wait_ms; /* how long a request waits for somebody to lead its partition; 0: 10 s */
+    int64_t master_wait_ms; /* how long a request waits for somebody to lead its partition; 0: not at all */
     uint32_t waiting;       /* requests that wait so for a partition on a loop; 0: 4096 */
     size_t waiting_bytes;   /* and what they hold; 0: 8 MiB */
 };

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MASTER_WAIT_MS = 10000, WAITING = 4096, WAITING_BYTES = 8 * 1024 * 1024 };
+enum { WAITING = 4096, WAITING_BYTES = 8 * 1024 * 1024 };
 
 /* ---- views ---- */
 
@@ -213,7 +213,7 @@ void aff_router_cluster(struct aff_router *router, const struct aff_router_clust
     if (!opts->coordinator || !opts->coordinator->ops->view)
         return;
     cluster->coordinator = opts->coordinator;
-    cluster->master_wait_ms = opts->master_wait_ms ? opts->master_wait_ms : MASTER_WAIT_MS;
+    cluster->master_wait_ms = opts->master_wait_ms;
     cluster->waiting = opts->waiting ? opts->waiting : WAITING;
     cluster->waiting_bytes = opts->waiting_bytes ? opts->waiting_bytes : WAITING_BYTES;
     opts->coordinator->ops->watch(opts->coordinator, &cluster->watch);
