@@ -1,0 +1,110 @@
+"""nodes_test - three nodes that share their partitions: any of them takes any request, others take over from one that dies, is drained or
+is stopped. One broker and one ZooKeeper: what is tested is between the nodes."""
+import subprocess
+import sys
+import unittest
+
+from cluster import Cluster
+
+AFFINITY = sys.argv[1]
+KEYS = [f"k{i}" for i in range(24)]
+
+
+def led_by(cluster, name):
+    return sorted(key for key, master in cluster.masters().items() if master == name)
+
+
+class NodesTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster(AFFINITY, nodes=3, brokers=1, servers=1, config={"mode": "development"},
+                              keyspaces={"accounts": {"partitions": 6, "replicas": 2}})
+        cls.cluster.start()
+        cls.addClassCleanup(cls.cluster.stop)
+
+    def setUp(self):
+        self.nodes = list(self.cluster.nodes.values())
+        self.cluster.await_settled()
+
+    def put_all(self, text):
+        """Every key through every node; the last one's word counts."""
+        for node in self.nodes:
+            for key in KEYS:
+                answer = node.ask("PUT", f"/v1/accounts/{key}", f'"{text} by {node.name}"'.encode(), timeout=60,
+                                  Content_Type="application/json")
+                self.assertIn(answer.status, (200, 201), f"PUT {key} through {node.name}: {answer}\n{node.log()[-2000:]}")
+        return f'"{text} by {self.nodes[-1].name}"'.encode()
+
+    def check_all(self, expected):
+        for node in self.nodes:
+            for key in KEYS:
+                answer = node.ask("GET", f"/v1/accounts/{key}", timeout=60)
+                self.assertEqual((answer.status, answer.body), (200, expected), f"GET {key} through {node.name}\n{node.log()[-2000:]}")
+
+    def run_cli(self, *arguments):
+        return subprocess.run([AFFINITY, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+    def moved_away(self, name):
+        self.cluster.wait_for(lambda: not led_by(self.cluster, name) and len(self.cluster.masters()) == 6,
+                              lambda: f"{name} leads {led_by(self.cluster, name)} of {self.cluster.masters()}")
+
+    def test_every_node_takes_every_key(self):
+        self.check_all(self.put_all("one"))
+
+    def test_others_take_over_from_a_worker_that_is_killed(self):
+        written = self.put_all("two")
+        node = self.cluster.leads_most()
+        worker = node.worker()
+        before = led_by(self.cluster, node.name)
+        node.kill_worker()
+        self.check_all(written)
+        self.check_all(self.put_all("three"))
+        self.cluster.wait_for(lambda: node.worker() not in (None, worker), lambda: f"{node.name} has no other worker")
+        self.assertTrue(before)
+        self.assertIn("supervisor.worker_died", node.log())
+        self.assertNotIn("supervisor.session_not_closed", node.log())
+
+    def test_a_node_that_is_drained_serves_on(self):
+        written = self.put_all("four")
+        node = self.cluster.leads_most()
+        done = self.run_cli("drain", "--url", f"http://{node.http}")
+        self.assertEqual(done.returncode, 0, f"{done}\n{node.log()[-3000:]}")
+        self.assertIn(f"{node.name} leads nothing", done.stdout)
+        self.assertEqual(led_by(self.cluster, node.name), [])
+        self.check_all(written)
+        self.check_all(self.put_all("five"))
+        # It is a member that leads nothing, until it is started anew.
+        self.assertEqual(node.stop(), 0, node.log()[-3000:])
+        node.start()
+        self.check_all(self.put_all("six"))
+
+    def test_a_node_that_is_told_to_end_gives_away_what_it_leads(self):
+        written = self.put_all("seven")
+        node = self.cluster.leads_most()
+        self.assertEqual(node.stop(), 0, node.log()[-3000:])
+        self.assertIn("how=drained", node.log())
+        self.assertNotIn("node.not_retired", node.log())
+        self.assertEqual(len(self.cluster.masters()), 6)  # at once: nobody had to notice
+        self.nodes.remove(node)
+        self.check_all(written)
+        node.start()
+        self.nodes.append(node)
+        self.check_all(self.put_all("eight"))
+
+    def test_a_partition_is_handed_over_to_the_node_that_is_named(self):
+        parts = self.cluster.all_parts()
+        key, master = sorted(self.cluster.masters(parts).items())[0]
+        standby = next(n for n, own in parts.items() if n != master and own.get(key, {}).get("role") == "following")
+        other = next(n for n in self.nodes if n.name not in (master, standby)) if len(self.nodes) > 2 else self.nodes[0]
+        line = ["handover", "--url", f"http://{other.http}", "--keyspace", key[0], "--partition", str(key[1])]
+        done = self.run_cli(*line, "--to", standby)
+        self.assertEqual(done.returncode, 0, f"{done}\n{self.cluster.nodes[master].log()[-3000:]}")
+        self.assertIn(f"{standby} leads partition {key[1]} of accounts", done.stdout)
+        self.assertEqual(self.cluster.masters()[key], standby)
+        done = self.run_cli(*line, "--to", "nobody")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("nobody", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
