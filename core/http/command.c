@@ -1,7 +1,8 @@
 /*
  * command.c - the application's commands: POST /v1/{keyspace}/{key}/{command}, and GET for those that only read.
  *
- * One that writes runs on its partition's loop, where that is led; one that only reads runs here, on a snapshot or what came of one.
+ * One that writes runs on its partition's loop, where that is led; one that only reads runs here, on a snapshot or what came of one;
+ * one that asks others runs here, and replies when it has what it needs.
  */
 #include "http/inner.h"
 
@@ -129,14 +130,35 @@ static void check_post(struct aff_exchange *x)
 {
     check_type(x);
     aff_check_write(x);
+    if (x->command->later && (aff_headers_have(&x->headers, AFF_FIELD_IF_MATCH) ||
+                              aff_headers_have(&x->headers, AFF_FIELD_IF_NONE_MATCH)))
+        aff_refuse(x, AFF_EINVAL, "the command `%s` asks other keys: it takes no conditions", x->command->name);
+}
+
+static void run_later(struct aff_exchange *x)
+{
+    struct aff_later_opts opts = {
+        .port = x->http->opts.port,
+        .space = x->space,
+        .command = x->command,
+        .key = x->key,
+        .body = aff_buf_view(&x->body),
+        .body_type = aff_str(x->content_type),
+        .id = x->headers.field[AFF_FIELD_IDEMPOTENCY_KEY],
+    };
+    aff_op_init(&x->op.call.op, AFF_OP_COMMAND);
+    x->writes = true;
+    int code = aff_exchange_later(x, &opts, answer_command);
+    if (code)
+        aff_answer_code(x, code, NULL);
 }
 
 static void run_post(struct aff_exchange *x)
 {
     if (!check_arguments(x))
         return;
-    if (x->command->read) {
-        run_read(x);
+    if (x->command->read || x->command->later) {
+        (x->command->read ? run_read : run_later)(x);
         return;
     }
     aff_fill_write(x, AFF_OP_COMMAND);

@@ -640,6 +640,33 @@ void aff_exchange_inquire(struct aff_exchange *x, void (*answer)(struct aff_exch
     aff_port_inquire(x->http->opts.port, x->space, &x->inquiry);
 }
 
+static void later_replied(void *self, const struct aff_result *result)
+{
+    struct aff_exchange *x = self;
+    x->away = false;
+    if (!x->conn) {
+        recycle(x);
+    } else if (!x->overdue) {
+        x->op.call.op.result = *result;
+        x->answer(x);
+        make_ready(x);
+    }
+}
+
+int aff_exchange_later(struct aff_exchange *x, struct aff_later_opts *opts, void (*answer)(struct aff_exchange *x))
+{
+    opts->deadline_ns = x->deadline;
+    opts->replied = later_replied;
+    opts->self = x;
+    int code = aff_later_begin(opts);
+    if (code)
+        return code;
+    x->answer = answer;
+    x->resume = NULL;
+    enter_waiting(x);
+    return 0;
+}
+
 void aff_exchange_await(struct aff_exchange *x, void (*resume)(struct aff_exchange *x))
 {
     x->answer = NULL;

@@ -37,6 +37,7 @@
 #include "http/target.h"
 #include "http/trace.h"
 #include "router/inquiry.h"
+#include "router/later.h"
 
 #include <microhttpd.h>
 
@@ -255,6 +256,8 @@ void aff_exchange_call(struct aff_exchange *x, void (*answer)(struct aff_exchang
 /* Reads x->key strictly, wherever it is led; `answer` makes the response from x->op.call.found, unless there was a failure. */
 void aff_exchange_read(struct aff_exchange *x, void (*answer)(struct aff_exchange *x));
 void aff_exchange_inquire(struct aff_exchange *x, void (*answer)(struct aff_exchange *x));
+/* Runs a command that asks others; `answer` makes the response from x->op.call.op.result. `opts` is filled but for what is said here. */
+int aff_exchange_later(struct aff_exchange *x, struct aff_later_opts *opts, void (*answer)(struct aff_exchange *x));
 /* Waits for aff_exchange_wake(), then `resume` in the handler. Nothing of ours is under way elsewhere. */
 void aff_exchange_await(struct aff_exchange *x, void (*resume)(struct aff_exchange *x));
 /* In the reader of a streamed answer: there is nothing to send before aff_exchange_wake(). */

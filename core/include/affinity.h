@@ -21,6 +21,7 @@
 #ifndef AFFINITY_H
 #define AFFINITY_H
 
+#include <affinity/ask.h>
 #include <affinity/bytes.h>
 #include <affinity/command.h>
 #include <affinity/error.h>

@@ -78,9 +78,11 @@ static int check_command(const char *keyspace, const aff_command *c, size_t inde
             "keyspace %s: command %zu has the name '%.60s'; a name is a lower-case letter, then up to 39 of "
             "a-z, 0-9 and -; a table ends with AFF_COMMAND_END",
             keyspace, index, c->name ? c->name : "");
-    if (!c->run == !c->read)
-        return aff_fail_with(err, AFF_EINVAL, "keyspace %s: command %s sets %s; exactly one of run and read is right",
-                             keyspace, c->name, c->run ? "run and read" : "neither run nor read");
+    int functions = (c->run != NULL) + (c->read != NULL) + (c->later != NULL);
+    if (functions != 1)
+        return aff_fail_with(err, AFF_EINVAL,
+                             "keyspace %s: command %s sets %s of run, read and later; exactly one is right", keyspace,
+                             c->name, functions ? "several" : "none");
     if (!is_accepted(c->accepts))
         return aff_fail_with(err, AFF_EINVAL,
                              "keyspace %s: command %s accepts '%.60s'; expected a media type such as text/plain, or *",

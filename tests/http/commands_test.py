@@ -51,6 +51,52 @@ class Commands(Conversation):
         self.assertEqual(problem["detail"], '2 is less than "3"')
         self.assertEqual(self.client.get("/v1/things/e").json(), {"n": 2})
 
+    # ---- commands that ask ----
+
+    def test_a_command_asks_other_keys(self):
+        self.post("m1", "add", b'{"n": 5}')
+        answer = self.post("m1", "move", b'{"to": "m2", "n": 2}')
+        self.assertStatus(answer, 200)
+        self.assertEqual(answer.json(), {"n": 2})
+        self.assertEqual([self.client.get(f"/v1/things/{key}").json() for key in ("m1", "m2")], [{"n": 3}, {"n": 2}])
+
+    def test_a_refusal_of_another_key_can_be_passed_on(self):
+        self.post("m3", "add", b'{"n": 1}')
+        with self.nothing_written():
+            problem = self.assertProblem(self.post("m3", "move", b'{"to": "m4", "n": 2}'), "too-little", 409)
+        self.assertEqual((problem["title"], problem["detail"]), ("There is less than that", '1 is less than "2"'))
+
+    def test_what_is_repeated_under_its_id_is_done_once(self):
+        self.post("m5", "add", b'{"n": 9}')
+        for _ in range(3):
+            answer = self.post("m5", "move", b'{"to": "m6", "n": 4}', idempotency_key="move-1")
+            self.assertStatus(answer, 200)
+            self.assertEqual(answer.json(), {"n": 4})
+        self.assertEqual([self.client.get(f"/v1/things/{key}").json() for key in ("m5", "m6")], [{"n": 5}, {"n": 4}])
+
+    def test_many_keys_are_asked_at_once(self):
+        keys = [f"p{i}" for i in range(30)]
+        for i, key in enumerate(keys[:-1]):
+            self.post(key, "add", json.dumps({"n": i}))
+        answers = self.post("any", "peek", json.dumps({"keys": keys})).json()
+        for i, key in enumerate(keys[:-1]):
+            self.assertEqual(answers[2 * i], {"code": "OK", "status": 0, "body": {"n": i}})
+            self.assertEqual(answers[2 * i + 1], {"code": "OK", "status": 200, "body": {"n": i, "key": key}})
+        self.assertEqual(answers[-2], {"code": "OK", "status": 0})  # no such key: read, and nothing there
+        self.assertEqual(answers[-1], {"code": "EREFUSED", "status": 404})
+
+    def test_what_cannot_be_asked_is_said(self):
+        for ask, kind in (("nobody", "not-found"), ("no command", "not-found"), ("another", "not-found"),
+                          ("no key", "bad-request"), ("no JSON", "bad-json"), (None, "internal")):
+            with self.subTest(ask=ask):
+                answer = self.post("o", "odd", json.dumps({"ask": ask}))
+                self.assertEqual(answer.status, PROBLEMS[kind][0], answer)
+                self.assertTrue(answer.json()["type"].endswith("/" + kind), answer)
+
+    def test_a_command_that_asks_takes_no_conditions_and_no_get(self):
+        self.assertProblem(self.post("q", "move", b"{}", if_match="*"), "bad-request", 400)
+        self.assertProblem(self.client.get("/v1/things/q/move"), "method-not-allowed", 405)
+
     def test_a_code_of_the_table_is_its_problem_and_discards_what_was_staged(self):
         kinds = {-2: "bad-request", -3: "not-found", -6: "conflict", -11: "draining", -16: "content-too-large"}
         for code, kind in kinds.items():
@@ -152,6 +198,34 @@ class Together(HeldConversation):
             again = self.client.post(f"/v1/things/k/{bodies[i][0]}", bodies[i][1], Idempotency_Key=str(i))
             self.assertEqual((again.headers.get("affinity-replayed"), again.body), ("true", answers[i].body), again)
         self.assertEqual(self.client.get("/v1/things/k").json(), {"n": 19})
+
+
+class Asking(HeldConversation):
+    """Commands that ask, while the disk keeps them waiting."""
+
+    keyspaces = {}
+    sets = ["limits.exchange_timeout=1s"]
+
+    @classmethod
+    def command(cls):
+        return [Programs.others[1]]
+
+    def test_a_command_goes_on_when_its_client_is_gone(self):
+        self.client.post("/v1/things/g1/add", b'{"n": 3}')
+        wire = self.wire()
+        with self.hold:
+            wire.request("POST", "/v1/things/g1/move", body=b'{"to": "g2", "n": 1}')
+            self.wait_gauge("aff_partition_in_flight", 1)
+            wire.close()
+        wait_until("the second key was asked", lambda: self.client.get("/v1/things/g2").status == 200)
+        self.assertEqual(self.client.get("/v1/things/g1").json(), {"n": 2})
+
+    def test_what_may_have_been_written_is_never_said_not_to_be(self):
+        self.client.post("/v1/things/u1/add", b'{"n": 3}')
+        with self.hold:
+            answer = self.client.post("/v1/things/u1/move", b'{"to": "u2", "n": 1}')
+        self.assertProblem(answer, "outcome-unknown", 504)
+        self.assertEqual(answer.headers["affinity-outcome"], "unknown")
 
 
 if __name__ == "__main__":

@@ -5,11 +5,12 @@
  * answers or refuses. What it staged goes to the changelog as one record; the answer leaves only after that record is durable
  * and valid. Any result but 0 discards what was staged.
  *
- * Two kinds, two contexts:
+ * Kinds and their contexts:
  *   aff_cmd   a command that may write: POST /v1/{keyspace}/{key}/{command}; runs on the loop that owns the partition
  *   aff_read  a command that only reads: GET of the same path (POST too); runs on any loop, concurrently, on a snapshot
+ *   aff_later a command that asks other keys and answers when they have answered: affinity/ask.h
  *
- * Both contexts and every view they hand out live until the function returns. Commands must not block: a loop serves many
+ * The first two and every view they hand out live until the function returns. Commands must not block: a loop serves many
  * clients. A command may run again when its record turned out void, so it keeps no state outside its key; time and randomness
  * are fine, since only the master runs it and standbys apply its record.
  */
@@ -27,6 +28,7 @@ extern "C" {
 
 typedef struct aff_cmd aff_cmd;
 typedef struct aff_read aff_read;
+typedef struct aff_later aff_later;
 
 /* A value as it is stored. */
 typedef struct aff_value {
@@ -46,8 +48,9 @@ typedef struct aff_failure {
 
 typedef int aff_cmd_fn(aff_cmd *cmd);
 typedef int aff_read_fn(aff_read *read);
+typedef int aff_later_fn(aff_later *later); /* 0: it has replied, or will; any other code is the reply */
 
-/* One command of a keyspace. Exactly one of `run` and `read` is set. */
+/* One command of a keyspace. Exactly one of `run`, `read` and `later` is set. */
 typedef struct aff_command {
     size_t size;       /* sizeof(aff_command) */
     const char *name;  /* [a-z][a-z0-9-]{0,39}: the last segment of the path */
@@ -60,8 +63,9 @@ typedef struct aff_command {
     const char *request;                 /* schema of the body; NULL: anything of the type, or nothing */
     const char *reply;                   /* schema of the answer, which is JSON, with 200; NULL: anything */
     const aff_failure *const *failures;  /* every way in which it refuses, ends with NULL; NULL: any */
+    aff_later_fn *later; /* asks others, see affinity/ask.h */
 } aff_command;
-#define AFF_COMMAND_END { 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
+#define AFF_COMMAND_END { 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
 
 /* ---- in a command that may write ---- */
 

@@ -7,6 +7,7 @@
 #define AFF_TESTS_HTTP_FAKE_ROUTER_H
 
 #include "router/inquiry.h"
+#include "router/later.h"
 #include "router/scan.h"
 
 enum { FAKE_VALUES_MAX = 64, FAKE_VALUE_MAX = 1 << 21 };

@@ -229,8 +229,8 @@ static void a_command_has_a_name_for_the_path(void **state)
 static void a_command_has_exactly_one_function(void **state)
 {
     (void)state;
-    refused_command((aff_command)COMMAND(.name = "add"), "neither run nor read");
-    refused_command((aff_command)COMMAND(.name = "add", .run = run_nothing, .read = read_nothing), "run and read");
+    refused_command((aff_command)COMMAND(.name = "add"), "none of run, read and later");
+    refused_command((aff_command)COMMAND(.name = "add", .run = run_nothing, .read = read_nothing), "several of run, read and later");
 }
 
 static void a_command_accepts_a_media_type(void **state)
