@@ -405,21 +405,27 @@ bool aff_keeper_seat_steps(struct keeper_place *p, struct aff_chunk_part *part)
 
 /* ---- from the seat ---- */
 
+static void take_deposal(struct keeper_place *p)
+{
+    int64_t wait_ms = (int64_t)AGAIN_MS << (p->depositions < 8 ? p->depositions : 8);
+
+    if (p->lead) { /* else it was told to resign, and has done so */
+        p->deposed = true;
+        p->depositions++;
+        p->again_ns = keeper_now(p->k) + (wait_ms < AGAIN_MAX_MS ? wait_ms : AGAIN_MAX_MS) * AFF_NS_PER_MS;
+    }
+    p->lead = p->asks = p->gave = false;
+    p->took = 0;
+    keeper_chunk_of(p->k, p->space, p->partition)->stale = true; /* who is the owner now? */
+}
+
 /* What was said before a deposal the deposal took out of the box; so the others come after it. */
 static void take_role(struct keeper_place *p, const struct keeper_up *up)
 {
     struct keeper *k = p->k;
 
-    if (up->deposed) {
-        int64_t wait_ms = (int64_t)AGAIN_MS << (p->depositions < 8 ? p->depositions : 8);
-
-        p->deposed = true;
-        p->lead = p->asks = p->gave = false;
-        p->took = 0;
-        p->depositions++;
-        p->again_ns = keeper_now(k) + (wait_ms < AGAIN_MAX_MS ? wait_ms : AGAIN_MAX_MS) * AFF_NS_PER_MS;
-        keeper_chunk_of(k, p->space, p->partition)->stale = true; /* who is the owner now? */
-    }
+    if (up->deposed)
+        take_deposal(p);
     if (up->took) {
         p->took = up->took;
         p->granted = up->took > p->granted ? up->took : p->granted;
