@@ -232,6 +232,7 @@ struct keeper {
     struct keeper_controller controller;
     struct aff_list wishes;
     bool view_due;
+    int64_t published_ns; /* the last view */
     uint64_t generation;
 };
 

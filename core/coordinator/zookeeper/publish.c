@@ -10,7 +10,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FLOOD_MS = 20 };
+
 /* ---- the health ---- */
+
+/* The lag znode and the names of replicas would be of both. */
+static bool has_namesake(const struct keeper *k)
+{
+    const struct aff_view_node *youngest = aff_members_find(&k->members.living, k->self.name);
+    char member[AFF_MEMBER_MAX + 1];
+
+    if (!k->member[0] || !youngest)
+        return false;
+    aff_member_format(member, youngest->name, youngest->incarnation);
+    return strcmp(member, k->member) != 0;
+}
 
 static void trouble_of(const struct keeper *k, char *to, size_t size)
 {
@@ -20,6 +34,9 @@ static void trouble_of(const struct keeper *k, char *to, size_t size)
         (void)snprintf(to, size, "%s", k->trouble);
     else if (!k->connected)
         (void)snprintf(to, size, "no connection to ZooKeeper at %.100s", k->opts.connect);
+    else if (has_namesake(k))
+        (void)snprintf(to, size, "another process is a member as %s, too: each node needs a name of its own",
+                       k->self.name);
     else if (k->session_ms != k->opts.session_ms)
         (void)snprintf(to, size, "ZooKeeper gave a session of %lld ms, not %lld: its tick allows no other",
                        (long long)k->session_ms, (long long)k->opts.session_ms);
@@ -61,6 +78,18 @@ static struct aff_view *build(struct keeper *k)
     return view;
 }
 
+/* More is about to come, and a view of many partitions takes its time: not each chunk has to be seen by itself. */
+static bool in_a_flood(const struct keeper *k)
+{
+    if (keeper_now(k) - k->published_ns >= FLOOD_MS * AFF_NS_PER_MS)
+        return false;
+    for (size_t s = 0; s < k->spaces_count; s++)
+        for (size_t i = 0; i < k->spaces[s].chunks_count; i++)
+            if (k->spaces[s].chunks[i].call.op)
+                return true;
+    return false;
+}
+
 void aff_keeper_publish(struct keeper *k)
 {
     struct keeper_shared *shared = &k->shared;
@@ -68,9 +97,10 @@ void aff_keeper_publish(struct keeper *k)
     struct aff_view *view = NULL;
     bool changed;
 
-    if (!k->view_due)
+    if (!k->view_due || in_a_flood(k))
         return;
     k->view_due = false;
+    k->published_ns = keeper_now(k);
     trouble_of(k, health.trouble, sizeof health.trouble);
     if (can_view(k))
         view = build(k);
