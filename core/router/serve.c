@@ -159,14 +159,18 @@ static void call_released(struct aff_call *call)
 /* Room for the conditions that came; mostly none did. */
 static void keep_tags(struct served *served, struct aff_conditions *c)
 {
-    size_t count = c->match_count + c->none_match_count;
-    struct aff_etag *tags = count ? aff_xcalloc(count, sizeof *tags) : NULL;
-    if (c->match_count)
-        memcpy(tags, c->match, c->match_count * sizeof *tags);
-    if (c->none_match_count)
-        memcpy(tags + c->match_count, c->none_match, c->none_match_count * sizeof *tags);
+    const struct aff_etag *match = c->match, *none_match = c->none_match;
+    struct aff_etag *tags;
+    c->match = c->none_match = NULL;
+    if (c->match_count + c->none_match_count == 0)
+        return;
+    tags = aff_xcalloc(c->match_count + c->none_match_count, sizeof *tags);
+    for (size_t i = 0; i < c->match_count; i++)
+        tags[i] = match[i];
+    for (size_t i = 0; i < c->none_match_count; i++)
+        tags[c->match_count + i] = none_match[i];
     c->match = tags;
-    c->none_match = count ? tags + c->match_count : NULL;
+    c->none_match = tags + c->match_count;
     served->tags = tags;
 }
 

@@ -322,12 +322,12 @@ bool aff_wire_take_result(struct aff_cursor *from, struct aff_result *r, uint32_
     take_string(from, r->problem, sizeof r->problem);
     *ret_title = take_text(from);
     if (!(flags & RESULT_TITLED))
-        ret_title->data = NULL;
+        *ret_title = aff_bytes_of(NULL, 0);
     take_string(from, r->detail, sizeof r->detail);
     r->reply_type = take_text(from);
     r->reply = aff_cursor_take(from, aff_cursor_u32(from));
     if (!(flags & RESULT_REPLIED))
-        r->reply.data = NULL;
+        r->reply = aff_bytes_of(NULL, 0);
     return !from->failed && outcome_of(outcome, &r->outcome) && (r->status == 0 || (r->status >= 200 && r->status <= 599));
 }
 

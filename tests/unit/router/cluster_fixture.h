@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-enum { PARTS = 4, NODE_A = 0, NODE_B = 1, NODE_C = 2, NODES = 3, CALLS_MAX = 64, MASTER_WAIT_MS = 1000, WAITING = 4, WAITING_BYTES = 8000 };
+enum { PARTS = 4, NODE_A = 0, NODE_B = 1, NODE_C = 2, NODES = 3, CALLS_MAX = 4096, MASTER_WAIT_MS = 1000, WAITING = 4, WAITING_BYTES = 8000 };
 
 /* A question that the router asked of another node. */
 struct asked {
@@ -86,6 +86,7 @@ struct aff_op *op_of(struct aff_partition *part);
 /* The last question that was asked and not answered; fails when there is none. */
 struct asked *question(struct cluster *c);
 unsigned questions(struct cluster *c); /* not answered */
+void forget_asked(struct cluster *c);  /* those that were; none is under way */
 void peer_answers(struct asked *q, int code, aff_bytes answer);
 void peer_answers_result(struct asked *q, const struct aff_result *r);
 void peer_answers_code(struct asked *q, int code, enum aff_outcome outcome);

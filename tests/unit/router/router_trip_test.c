@@ -650,6 +650,113 @@ static void a_read_of_what_is_led_here_again_is_done_here(void **state)
     assert_int_equal(questions(c), 0);
 }
 
+/* ---- all together ---- */
+
+enum { MANY = 40, STEPS = 4000 };
+
+/* A small generator of its own: the same on every machine. */
+static uint32_t next_random(uint64_t *state, uint32_t below)
+{
+    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)(*state >> 33) % below;
+}
+
+static void answer_something(struct cluster *c, uint64_t *random, uint32_t *epoch)
+{
+    static const int codes[] = { 0, AFF_ENOMASTER, AFF_EVOID, AFF_EPRECONDITION, AFF_EIDRUNNING, AFF_EDRAINING };
+    struct asked *q = questions(c) ? question(c) : NULL;
+    if (!q)
+        return;
+    int code = codes[next_random(random, 6)];
+    switch (next_random(random, 5)) {
+    case 0:
+        peer_answers(q, AFF_EUNKNOWN, aff_str(""));
+        break;
+    case 1:
+        peer_answers(q, AFF_EAGAIN, aff_str(""));
+        break;
+    case 2:
+        peer_answers_elsewhere(q, next_random(random, 2) ? "b" : "c", next_random(random, 2) + 2, *epoch += next_random(random, 2));
+        break;
+    default:
+        peer_answers_code(q, code, code == 0 ? AFF_OUTCOME_COMMITTED : AFF_OUTCOME_NOT_APPLIED);
+    }
+}
+
+static void happen(struct cluster *c, uint64_t *random, uint32_t *epoch)
+{
+    uint32_t partition = 1 + next_random(random, PARTS - 1);
+    struct aff_partition *part = &c->parts[partition];
+    switch (next_random(random, 6)) {
+    case 0:
+        view_says(c, partition, (int)next_random(random, NODES + 1) - 1, *epoch += next_random(random, 2));
+        break;
+    case 1:
+        leads(c, partition, next_random(random, 2) ? *epoch += next_random(random, 2) : 0);
+        break;
+    case 2:
+        if (!aff_list_empty(&part->ops))
+            op_answers(part, next_random(random, 2) ? 0 : AFF_ENOMASTER,
+                       aff_partition_leads(part) ? AFF_OUTCOME_COMMITTED : AFF_OUTCOME_NOT_APPLIED);
+        break;
+    case 3:
+        wait_ms(c, 1 + next_random(random, 20));
+        break;
+    default:
+        answer_something(c, random, epoch);
+    }
+    if (!questions(c))
+        forget_asked(c);
+}
+
+static bool is_over(const struct request *r)
+{
+    return r->answered && r->released;
+}
+
+static void begin_one(struct cluster *c, struct request *r, uint64_t *random)
+{
+    request_init(r, next_random(random, 4) ? AFF_OP_PUT : AFF_OP_BARRIER, 1 + next_random(random, PARTS - 1));
+    r->op.call.op.identified = r->op.call.op.kind == AFF_OP_PUT && next_random(random, 2);
+    request_send(c, r);
+}
+
+static void finish_all(struct cluster *c, struct request *r)
+{
+    for (bool more = true; more;) {
+        more = false;
+        aff_port_close(c->port);
+        while (questions(c))
+            peer_answers(question(c), AFF_EAGAIN, aff_str(""));
+        for (int p = 0; p < PARTS; p++)
+            while (!aff_list_empty(&c->parts[p].ops))
+                op_answers(&c->parts[p], AFF_ECLOSED, AFF_OUTCOME_NOT_APPLIED);
+        for (int i = 0; i < MANY; i++)
+            more |= !is_over(&r[i]) && (questions(c) || aff_heap_has(&r[i].op.call.trip.due));
+    }
+    for (int i = 0; i < MANY; i++)
+        assert_true(r[i].answered == 1 && r[i].released == 1);
+}
+
+/* What comes back twice, or before it was answered, is found by the callbacks of the requests. */
+static void whatever_happens_each_request_has_one_answer(void **state)
+{
+    struct cluster *c = *state;
+    struct request *r = calloc(MANY, sizeof *r);
+    uint64_t random = 42;
+    uint32_t epoch = 1;
+    for (int i = 0; i < MANY; i++)
+        begin_one(c, &r[i], &random);
+    for (int step = 0; step < STEPS; step++) {
+        struct request *one = &r[next_random(&random, MANY)];
+        happen(c, &random, &epoch);
+        if (is_over(one))
+            begin_one(c, one, &random);
+    }
+    finish_all(c, r);
+    free(r);
+}
+
 int main(void)
 {
 #define IN(test) cmocka_unit_test_setup_teardown(test, cluster_setup, cluster_teardown)
@@ -694,6 +801,7 @@ int main(void)
         IN(a_read_without_a_lease_takes_a_barrier),
         IN(a_read_follows_a_mastership_that_ended_behind_its_barrier),
         IN(a_read_of_what_is_led_here_again_is_done_here),
+        IN(whatever_happens_each_request_has_one_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
