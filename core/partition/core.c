@@ -225,11 +225,11 @@ bool aff_core_flush(struct aff_core *core)
     committed = aff_core_commit(core);
     if (had_changes && committed)
         tell_compaction(core);
-    if (committed) {
+    if (committed)
         begin_to_serve(core);
-        aff_core_say_go(core);
-    }
     aff_core_answers_out(core, committed);
+    if (committed)
+        aff_core_say_go(core);
     return core->changed || !aff_list_empty(&core->answers) || may_start(core);
 }
 

@@ -154,6 +154,7 @@ static bool observe_rank(struct aff_core *core, const struct aff_record *rec, bo
         aff_core_depose(core, rec->stamp.epoch, "a newer mastership stands in the log");
         return false;
     }
+    core->interrupted |= valid && claiming && rec->stamp.nonce != core->opts.nonce;
     if (valid)
         aff_core_give_seen(core, rec->stamp);
     return true;

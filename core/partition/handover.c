@@ -131,8 +131,6 @@ static void want_back(struct aff_core *core)
     give_step(core, AFF_GIVE_BACK, in_ms(core, BACK_MS));
     core->want_lead = core->granting = true;
     core->w.coordinator->gave(core->w.coordinator, false);
-    if (AFF_WEAK(core, BACK))
-        aff_core_granted(core, core->give.major + 1);
 }
 
 void aff_core_went(struct aff_core *core, uint32_t major, bool taken)

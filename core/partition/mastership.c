@@ -210,6 +210,16 @@ static void answer_doubts(struct aff_core *core)
 }
 
 /*
+ * Another led since what waits was admitted. Its idempotency id may be among what was written meanwhile, and what it was
+ * computed on may be old (I5): it has to be asked again.
+ */
+static void refuse_old(struct aff_core *core)
+{
+    aff_core_refuse_queued(core, AFF_ENOMASTER);
+    aff_core_refuse_waiters(core, &core->proofs, AFF_ENOMASTER);
+}
+
+/*
  * The own CLAIM was read and is valid: everything below it is applied, `cur` is ours (I2). `identity_before` is what
  * the log's identity was below it; a claim that minted another one, because it did not know, is repeated with the right
  * one.
@@ -220,7 +230,9 @@ void aff_core_become_master(struct aff_core *core, bool valid, const unsigned ch
     assert(!valid || aff_stamp_same_owner(core->cur, core->own) || AFF_WEAK(core, CUT)); /* I2 */
     (void)valid;
     answer_doubts(core);
-    core->reading = false;
+    if (core->interrupted)
+        refuse_old(core);
+    core->interrupted = core->reading = false;
     if (identity_before && memcmp(identity_before, core->claim_identity, AFF_IDENTITY_LEN) != 0) {
         memcpy(core->claim_identity, identity_before, AFF_IDENTITY_LEN);
         aff_core_settle(core, "the claim carried another identity than the log's");
@@ -239,7 +251,7 @@ void aff_core_lay_down(struct aff_core *core)
 {
     core->w.log->reset(core->w.log);
     core->own = (struct aff_stamp){ 0 };
-    core->claim_pending = core->granting = core->resigning = core->caught_up = core->unsafe = false;
+    core->claim_pending = core->granting = core->resigning = core->caught_up = core->unsafe = core->interrupted = false;
     aff_core_stalled(core, false);
     core->retry_claim_ns = core->next_idle_ns = core->next_expiry_ns = INT64_MAX;
     aff_core_set_role(core, AFF_ROLE_FOLLOWING);

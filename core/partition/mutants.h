@@ -21,7 +21,6 @@
     X("drain", DRAIN, "says GO while records are in flight (I9)")                                                     \
     X("serve", SERVE, "serves strict reads after GO (I9)")                                                            \
     X("queue", QUEUE, "does not answer what waited when the other leads (I10)")                                       \
-    X("back", BACK, "claims again after GO without asking the coordinator (I5)")                                      \
     X("early", EARLY, "takes before everything below GO's end is applied (I2)")                                       \
     X("jump", JUMP, "leads by a take wherever its CLAIM stands (I2)")
 

@@ -91,6 +91,7 @@ struct aff_core {
     /* mastership */
     bool want_lead, granting, resigning, draining;
     struct aff_stamp own;   /* seq: of the last record handed to the log */
+    bool interrupted;       /* another led since the last time that this node did, though it may not have known */
     bool claim_pending;     /* the CLAIM is due and not handed to the log yet */
     int claim_code;         /* why it was not, as logged */
     unsigned char claim_identity[AFF_IDENTITY_LEN];

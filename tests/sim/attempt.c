@@ -92,7 +92,7 @@ static void look(struct sim_node *n, struct sim_attempt *a)
 
 static bool has_lease(struct sim_node *n)
 {
-    return n->standing.serves && sim_coordinator_lease(n->sim->coordinator, n) > sim_node_boot_ns(n);
+    return n->standing.serves && sim_coordinator_lease(n->sim->coordinator, n, aff_epoch_major(n->standing.own.epoch)) > sim_node_boot_ns(n);
 }
 
 static void finish(struct sim_attempt *a)
@@ -271,6 +271,10 @@ static const char *call_text(const struct sim_attempt *a)
 
 static void submit_op(struct sim_node *n, struct sim_attempt *a)
 {
+    struct aff_standing standing;
+
+    aff_core_standing(n->core, &standing);
+    a->in_flight = standing.in_flight;
     sim_trace_line(n->sim, "n%d < #%" PRIu32 " %s %s%s", n->index, a->id, call_text(a),
                    a->call == SIM_READ ? "" : sim_key_name(n->sim, a->key),
                    a->request ? a->variant ? ", id used for another request" : ", with an id" : "");

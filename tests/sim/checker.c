@@ -69,8 +69,30 @@ static void check_alone(struct sim_node *n, const struct aff_record *rec)
                       sim_stamp_text(newest).text);
 }
 
+/* I9: it serves nothing, everything that it handed over has landed, and below the end all is as it says. */
+void sim_check_go(struct sim_node *n, const struct aff_go *go)
+{
+    const struct sim_prefix *truth;
+
+    if (n->standing.serves)
+        sim_violation(n->sim, "I9", "n%d says GO and may still serve strict reads", n->index);
+    if (!sim_producer_is_idle(n->producer))
+        sim_violation(n->sim, "I9", "n%d says GO while records are on their way", n->index);
+    if (go->end > n->sim->log->end || go->end != n->standing.applied) {
+        sim_violation(n->sim, "I9", "n%d says GO with an end at %" PRId64, n->index, go->end);
+        return;
+    }
+    truth = sim_truth_at(n->sim->truth, go->end);
+    if (!sim_stamp_owner(truth->cur, go->cur) || truth->dirty_count > 0)
+        sim_violation(n->sim, "I9", "n%d says GO at %" PRId64 " with %s; the log has %s there, and %" PRIu64 " dirty keys", n->index,
+                      go->end, sim_stamp_text(go->cur).text, sim_stamp_text(truth->cur).text, truth->dirty_count);
+    n->gone = go->cur;
+}
+
 void sim_check_append(struct sim_node *n, const struct aff_record *rec)
 {
+    if (n->gone.epoch && sim_stamp_owner(rec->stamp, n->gone))
+        sim_violation(n->sim, "I9", "n%d appends %s after it said GO", n->index, sim_stamp_text(rec->stamp).text);
     check_number(n, rec);
     if (rec->kind == AFF_KIND_CLAIM)
         return;

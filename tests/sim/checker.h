@@ -8,6 +8,7 @@
 #include "checker_ops.h"
 
 void sim_check_append(struct sim_node *n, const struct aff_record *rec);      /* before it is handed to the log */
+void sim_check_go(struct sim_node *n, const struct aff_go *go);                /* before it leaves */
 void sim_check_role(struct sim_node *n, const struct aff_standing *standing); /* the role has changed */
 void sim_check_node(struct sim_node *n);                                      /* after each pass */
 void sim_check_keep_from(struct sim_node *n);

@@ -356,7 +356,7 @@ static void check_log_refusal(struct sim_node *n, const struct sim_attempt *a)
                           (double)(sim->now_ns - since) / (double)SIM_S);
     } else if (a->result.code == AFF_ESTALLED) {
         sim_count(sim->coverage, SIM_STALLED);
-        if (sim->profile.stall_ms == 0 || n->standing.in_flight == 0)
+        if (sim->profile.stall_ms == 0 || a->in_flight == 0)
             sim_violation(sim, "progress", "attempt #%" PRIu32 " was refused for a record in flight, there is none",
                           a->id);
     }

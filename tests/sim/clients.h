@@ -57,6 +57,7 @@ struct sim_attempt {
     struct sim_sight sights[SIM_KEYS_MAX];
     struct aff_stamp reader; /* mastership under which a lease read began */
 
+    uint64_t in_flight;      /* records, when it was handed over */
     bool submitted, done, released;
     bool lost;                /* its node went down: the client heard nothing */
     struct aff_result result; /* its views are void */

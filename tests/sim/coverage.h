@@ -66,6 +66,14 @@
     X(CLOCK_JUMPS, "wall clocks set")                                                                                  \
     X(ELECTIONS, "elections")                                                                                          \
     X(GRANTS_LOST, "grants lost")                                                                                      \
+    X(HANDOVERS, "hand-overs begun")                                                                                   \
+    X(HANDOVERS_TAKEN, "hand-overs by which the receiver led")                                                         \
+    X(HANDOVERS_DONE, "hand-overs that the giver heard the end of")                                                    \
+    X(HANDOVERS_BACK, "hand-overs that the giver wanted back")                                                         \
+    X(LEADS_UNREAD, "receivers that led without reading")                                                              \
+    X(NET_LOST, "messages between nodes lost")                                                                         \
+    X(NET_ONCE, "messages between nodes that came once")                                                               \
+    X(NET_TWICE, "messages between nodes that came again")                                                             \
     X(DIGESTS, "states compared with the truth")                                                                       \
     X(REBUILDS, "rebuilds from the compacted log compared")
 

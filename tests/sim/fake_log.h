@@ -61,6 +61,7 @@ int64_t sim_log_now_ms(const struct sim *sim);       /* the broker's clock */
 struct sim_producer *sim_producer_new(struct sim_log *log, int node);
 int sim_producer_append(struct sim_producer *p, const struct aff_record *rec);
 void sim_producer_give_up(struct sim_producer *p); /* no report comes any more; what is under way may land, or not */
+bool sim_producer_is_idle(const struct sim_producer *p); /* whatever it took has landed, or will not */
 void sim_producer_stall(struct sim_producer *p, int64_t until_ns);
 /* Is a record with that key not reported yet? The newest. */
 bool sim_producer_unreported(const struct sim_producer *p, int key, struct aff_stamp *ret_newest);

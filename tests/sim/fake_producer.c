@@ -375,6 +375,11 @@ void sim_producer_give_up(struct sim_producer *p)
         scatter(p);
 }
 
+bool sim_producer_is_idle(const struct sim_producer *p)
+{
+    return p->waiting.next == &p->waiting;
+}
+
 void sim_producer_stall(struct sim_producer *p, int64_t until_ns)
 {
     p->stalled_until_ns = until_ns;

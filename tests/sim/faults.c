@@ -36,6 +36,19 @@ static void elect(struct sim_faults *f)
         sim_coordinator_elect(f->sim->coordinator, (node + 1) % (int)nodes, false);
 }
 
+/* Of those who lead, or say so, one is to give the partition to any other. */
+static void hand_over(struct sim_faults *f)
+{
+    int nodes = f->sim->profile.nodes, from = (int)sim_below(chance_of(f), (uint64_t)nodes);
+
+    for (int i = 0; i < nodes; i++, from = (from + 1) % nodes)
+        if (sim_node_leads(f->sim->nodes[from])) {
+            (void)sim_coordinator_hand_over(f->sim->coordinator, from,
+                                            (from + 1 + (int)sim_below(chance_of(f), (uint64_t)nodes - 1)) % nodes);
+            return;
+        }
+}
+
 static void pause_one(struct sim_faults *f)
 {
     struct sim_node *n = choose_up(f);
@@ -267,7 +280,7 @@ void sim_faults_step(struct sim_faults *f)
         { p->drain, drain_one },         { p->clock_jump, set_clock },  { p->backup_restored, restore_backup },
         { p->disk_lost, lose_disk },     { p->no_room, fill_disk },     { p->outage, break_log },
         { p->stall, stall_one },         { p->foreign, write_foreign }, { p->long_absence, be_away_long },
-        { p->lease_lapse, break_lease }, { p->distrust, distrust_log },
+        { p->lease_lapse, break_lease }, { p->distrust, distrust_log },  { p->handover, hand_over },
     };
 
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !f->sim->violated; i++)

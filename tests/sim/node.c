@@ -33,6 +33,14 @@ struct letter {
         } report;
         struct sim_batch *batch;
         uint32_t major;
+        struct {
+            struct aff_go go;
+            int64_t lasts_ns;
+        } go;
+        struct {
+            uint32_t major;
+            bool taken;
+        } went;
         struct sim_attempt *attempt;
         struct {
             void (*run)(struct sim_node *n, struct sim_attempt *attempt);
@@ -48,8 +56,8 @@ static void plan_pass(struct sim_node *n)
 
     if (!n->core || aff_heap_has(&n->pass.node))
         return;
-    if (at < n->paused_until_ns)
-        at = n->paused_until_ns;
+    if (at < n->paused_until_ns) /* its timers may fire before it looks into the inbox, or after */
+        at = n->paused_until_ns + (int64_t)sim_below(&sim->random, 2);
     sim_at(sim, &n->pass, at);
 }
 
@@ -107,13 +115,17 @@ static void drop_all(struct aff_list *letters)
 static void hand_over_report(struct sim_node *n, struct letter *letter)
 {
     const struct aff_report *r = &letter->u.report.report;
+    bool claims;
 
     sim_producer_reported(letter->u.report.producer, letter->u.report.key);
     if (letter->u.report.producer != n->producer)
         return; /* given up meanwhile */
     sim_trace_line(n->sim, "n%d < report S%" PRIu64 " %s at %" PRId64, n->index, r->seq,
                    r->status ? aff_error_name(r->status) : "ok", r->offset);
+    claims = n->standing.role == AFF_ROLE_CLAIMING;
     aff_core_report(n->core, r);
+    if (claims && n->standing.role == AFF_ROLE_MASTER)
+        sim_count(n->sim->coverage, SIM_LEADS_UNREAD);
 }
 
 /* What the log was like when this was read. */
@@ -178,6 +190,28 @@ static void hand_over_grant(struct sim_node *n, struct letter *letter)
     aff_core_granted(n->core, letter->u.major);
 }
 
+static void hand_over_give(struct sim_node *n, struct letter *letter)
+{
+    uint32_t before = n->gives, gave = n->gave;
+
+    sim_trace_line(n->sim, "n%d < give, to who claims %" PRIu32, n->index, letter->u.major);
+    n->gives = letter->u.major;
+    if (!aff_core_give(n->core, letter->u.major) && n->gave == gave)
+        n->gives = before; /* that one is still under way */
+}
+
+static void hand_over_go(struct sim_node *n, struct letter *letter)
+{
+    sim_trace_line(n->sim, "n%d < go %" PRIu32, n->index, letter->u.go.go.major);
+    aff_core_take(n->core, &letter->u.go.go, sim_node_mono_ns(n) + letter->u.go.lasts_ns);
+}
+
+static void hand_over_went(struct sim_node *n, struct letter *letter)
+{
+    sim_trace_line(n->sim, "n%d < went %" PRIu32 ": %s", n->index, letter->u.went.major, letter->u.went.taken ? "leads" : "no");
+    aff_core_went(n->core, letter->u.went.major, letter->u.went.taken);
+}
+
 static void hand_over_attempt(struct sim_node *n, struct letter *letter)
 {
     sim_attempt_submit(n, letter->u.attempt);
@@ -230,6 +264,34 @@ void sim_node_granted(struct sim_node *n, uint32_t major, uint64_t incarnation, 
     struct letter *letter = letter_new(n, hand_over_grant);
 
     letter->u.major = major;
+    letter->incarnation = incarnation;
+    sim_at(n->sim, &letter->event, at_ns);
+}
+
+void sim_node_give(struct sim_node *n, uint32_t major, int64_t at_ns)
+{
+    struct letter *letter = letter_new(n, hand_over_give);
+
+    letter->u.major = major;
+    sim_at(n->sim, &letter->event, at_ns);
+}
+
+void sim_node_go(struct sim_node *n, const struct aff_go *go, int64_t lasts_ns, uint64_t incarnation, int64_t at_ns)
+{
+    struct letter *letter = letter_new(n, hand_over_go);
+
+    letter->u.go.go = *go;
+    letter->u.go.lasts_ns = lasts_ns;
+    letter->incarnation = incarnation;
+    sim_at(n->sim, &letter->event, at_ns);
+}
+
+void sim_node_went(struct sim_node *n, uint32_t major, bool taken, uint64_t incarnation, int64_t at_ns)
+{
+    struct letter *letter = letter_new(n, hand_over_went);
+
+    letter->u.went.major = major;
+    letter->u.went.taken = taken;
     letter->incarnation = incarnation;
     sim_at(n->sim, &letter->event, at_ns);
 }
@@ -372,7 +434,7 @@ void sim_node_start(struct sim_node *n)
     n->dying = n->stopping = false;
     n->busy_passes = 0;
     n->keep_from = 0;
-    n->last_sent = (struct aff_stamp){ 0 };
+    n->last_sent = n->gone = (struct aff_stamp){ 0 };
     sim_node_wake(n);
     n->healthy_since_ns = sim->now_ns;
     n->store->detached = false;

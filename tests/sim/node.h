@@ -35,6 +35,7 @@ struct sim_node {
     struct aff_world world;
     struct aff_world_log world_log;
     struct aff_world_coordinator world_coordinator;
+    struct aff_world_net world_net;
     struct aff_world_entropy world_entropy;
     struct aff_world_host world_host;
     struct aff_clock clock;
@@ -49,6 +50,9 @@ struct sim_node {
     int64_t keep_from;
     struct aff_stamp last_sent; /* the number that was handed to the log last */
     struct aff_stamp claimed;   /* a mastership whose claim was found valid */
+    struct aff_stamp gone;      /* a mastership that said GO */
+    uint32_t gives;             /* the epoch of the hand-over that it was told to begin last */
+    uint32_t gave;              /* how many it has ended */
     int64_t healthy_since_ns;   /* neither paused nor restarted since */
     int64_t leads_since_ns;
 
@@ -73,6 +77,9 @@ void sim_node_batch(struct sim_node *n, struct sim_batch *batch, int64_t at_ns);
 void sim_node_lead(struct sim_node *n, int64_t at_ns);
 void sim_node_resign(struct sim_node *n, int64_t at_ns);
 void sim_node_granted(struct sim_node *n, uint32_t major, uint64_t incarnation, int64_t at_ns);
+void sim_node_give(struct sim_node *n, uint32_t major, int64_t at_ns);
+void sim_node_go(struct sim_node *n, const struct aff_go *go, int64_t lasts_ns, uint64_t incarnation, int64_t at_ns);
+void sim_node_went(struct sim_node *n, uint32_t major, bool taken, uint64_t incarnation, int64_t at_ns);
 void sim_node_submit(struct sim_node *n, struct sim_attempt *attempt);
 /* The node was stopped in the middle of an attempt: goes on with it before anything else. */
 void sim_node_go_on(struct sim_node *n, void (*run)(struct sim_node *n, struct sim_attempt *attempt),

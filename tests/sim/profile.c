@@ -71,6 +71,11 @@ static void choose_faults(struct sim_profile *p, struct sim_random *r)
     p->read_fails = rate(r, 300);
     p->grant_lost = rate(r, 3000);
     p->grant_twice = rate(r, 5000);
+    p->handover = rate(r, 1500);
+    p->net_lost = rate(r, 4000);
+    p->net_twice = rate(r, 4000);
+    p->net_slow = rate(r, 5000);
+    p->go_pause = rate(r, 10000);
 }
 
 static void be_calm(struct sim_profile *p)
@@ -78,7 +83,7 @@ static void be_calm(struct sim_profile *p)
     p->election = p->pause = p->crash = p->drain = p->backup_restored = p->disk_lost = p->no_room = 0;
     p->outage = p->stall = p->foreign = p->long_absence = p->distrust = 0;
     p->report_lost = p->report_no_offset = p->resend = p->refused = p->broken = p->again = 0;
-    p->commit_fails = p->disk_fails = p->read_fails = p->grant_lost = p->grant_twice = 0;
+    p->commit_fails = p->disk_fails = p->read_fails = p->grant_lost = p->grant_twice = p->net_lost = p->net_slow = p->go_pause = 0;
 }
 
 void sim_profile_make(struct sim_profile *p, struct sim_random *r, int nodes)

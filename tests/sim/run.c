@@ -148,8 +148,8 @@ static int who_shall_lead(struct sim *sim)
 {
     const struct sim_coordinator *c = sim->coordinator;
 
-    if (sim->profile.lease_mode == SIM_LEASE_LOCK && c->lease_node >= 0)
-        return c->lease_node;
+    if (sim->profile.lease_mode == SIM_LEASE_LOCK && c->locked_by >= 0)
+        return c->locked_by;
     return (int)sim_below(&sim->random, (uint64_t)sim->profile.nodes);
 }
 
@@ -218,6 +218,44 @@ static bool finish_clients(struct sim *sim)
     return must_work(sim, SIM_READ, 0, node);
 }
 
+static bool hands_over(struct sim *sim)
+{
+    const struct sim_coordinator *c = sim->coordinator;
+
+    return c->hand_count > 0 && c->hands[c->hand_count - 1].open;
+}
+
+/*
+ * With nothing wrong a hand-over ends with the receiver leading, and no operation that comes meanwhile is left unknown. On a log that
+ * is quick: a giver does not wait long.
+ */
+static bool hand_over(struct sim *sim)
+{
+    struct sim_clients *c = sim->clients;
+    int from = master(sim)->index, to = (from + 1) % sim->profile.nodes;
+    uint32_t before = c->count;
+    const struct sim_hand *h;
+
+    sim->profile.latency_ns = SIM_MS / 5;
+    h = sim_coordinator_hand_over(sim->coordinator, from, to);
+    if (!h)
+        return true; /* a lock cannot be handed over */
+    for (int k = 0; k < sim_client_keys(sim); k++) {
+        sim_clients_send(sim_clients_make(c, sim_key_is_ledger(sim, k) ? SIM_DEPOSIT : SIM_PUT, k, from));
+        sim_run_until(sim, sim->now_ns + SIM_MS / 2);
+    }
+    if (!wait_for(sim, "an operation is not answered in a hand-over", HEAL_S, has_work) ||
+        !wait_for(sim, "a hand-over has not ended", HEAL_S, hands_over) ||
+        !wait_for(sim, "nobody leads after a hand-over", HEAL_S, has_no_master))
+        return false;
+    if (master(sim)->index != to)
+        sim_violation(sim, "progress", "nothing is wrong, and n%d has not taken over from n%d", to, from);
+    for (uint32_t i = before; i < c->count; i++)
+        if (c->attempts[i]->result.outcome == AFF_OUTCOME_UNKNOWN)
+            sim_violation(sim, "progress", "nothing is wrong, and attempt #%" PRIu32 " is unknown after a hand-over", i);
+    return !sim->violated && must_work(sim, SIM_READ, 0, to);
+}
+
 /* A replica that starts from nothing on the compacted log arrives at the same state. */
 static void rebuild(struct sim *sim)
 {
@@ -240,6 +278,10 @@ static void end(struct sim *sim)
     if (!recover(sim) || !finish_clients(sim))
         return;
     if (!wait_for(sim, "a replica is behind, or keys are dirty", HEAL_S + sim->profile.lag_ms / 6000, is_behind))
+        return;
+    if (!hand_over(sim))
+        return;
+    if (!wait_for(sim, "a replica is behind after a hand-over", HEAL_S + sim->profile.lag_ms / 6000, is_behind))
         return;
     rebuild(sim);
     if (!sim->violated)

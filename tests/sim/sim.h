@@ -7,13 +7,14 @@
  *   fake_producer.c     appends and their reports: delays, zombies, resends
  *   fake_compaction.c   what old records become
  *   fake_store.c        the state of a node: transactions, crashes, backups, disks that fail
- *   fake_coordinator.c  elections, grants, leases; it lies where a real one may
+ *   fake_coordinator.c  elections, grants, hand-overs, leases; it lies where a real one may
+ *   fake_net.c          what nodes say to each other in a hand-over
  *   node.c, world.c     a node: the core in its world, paused, crashed and started again
  *   clients.c           who writes and reads, and repeats what became unknown
  *   attempt.c           one operation of a client at one node
  *   faults.c            what goes wrong, and when
  *   truth.c             what the log really says, by a validity rule of its own
- *   checker.c           the invariants (I2 to I8, I10), after each step and at the end
+ *   checker.c           the invariants (I2 to I10), after each step and at the end
  *   checker_ops.c       the same for what clients were told
  *   profile.c           the world of a seed: how large, how bad
  *   run.c               one seed from start to end
@@ -82,11 +83,13 @@ struct sim_profile {
     enum sim_lease_mode lease_mode;
     /* faults, chance of each per step */
     unsigned election, pause, crash, backup_restored, disk_lost, clock_jump, outage, stall, drain, foreign,
-        long_absence, lease_lapse, distrust;
+        long_absence, lease_lapse, distrust, handover;
     /* faults, chance per append */
     unsigned report_lost, report_no_offset, resend, refused, broken, again;
     /* chance per commit, disk full, per read, per grant */
     unsigned commit_fails, no_room, read_fails, grant_lost, grant_twice;
+    unsigned net_lost, net_twice, net_slow; /* per message between nodes */
+    unsigned go_pause;                      /* per GO: the giver stands still */
     unsigned disk_fails; /* chance per operation of the store, of a million */
 };
 

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "checker.h"
 #include "fake_coordinator.h"
+#include "fake_net.h"
 #include "node.h"
 #include "trace.h"
 
@@ -94,8 +95,59 @@ static int64_t world_lease_until(struct aff_world_coordinator *c, uint32_t major
 {
     struct sim_node *n = aff_container_of(c, struct sim_node, world_coordinator);
 
-    (void)major;
-    return n->dying ? 0 : sim_coordinator_lease(n->sim->coordinator, n);
+    return n->dying ? 0 : sim_coordinator_lease(n->sim->coordinator, n, major);
+}
+
+static void world_gave(struct aff_world_coordinator *c, bool taken)
+{
+    struct sim_node *n = aff_container_of(c, struct sim_node, world_coordinator);
+
+    if (n->dying)
+        return;
+    n->gave++;
+    sim_trace_line(n->sim, "n%d > gave: %s", n->index, taken ? "the other leads" : "not taken");
+    sim_coordinator_gave(n->sim->coordinator, n, taken);
+}
+
+static void world_took(struct aff_world_coordinator *c, uint32_t major)
+{
+    struct sim_node *n = aff_container_of(c, struct sim_node, world_coordinator);
+
+    if (n->dying)
+        return;
+    sim_trace_line(n->sim, "n%d > took %" PRIu32, n->index, major);
+    sim_coordinator_took(n->sim->coordinator, n, major);
+}
+
+/* ---- net ---- */
+
+static void world_go(struct aff_world_net *net, const struct aff_go *go, int64_t deadline_ns)
+{
+    struct sim_node *n = aff_container_of(net, struct sim_node, world_net);
+
+    if (n->dying)
+        return;
+    sim_trace_line(n->sim, "n%d > go %" PRIu32 ", the log ends at %" PRId64 " with %s", n->index, go->major, go->end,
+                   sim_stamp_text(go->cur).text);
+    sim_check_go(n, go);
+    sim_net_go(n, go, deadline_ns);
+}
+
+static void world_moved(struct aff_world_net *net)
+{
+    const struct sim_node *n = aff_container_of(net, struct sim_node, world_net);
+
+    sim_trace_line(n->sim, "n%d > moved", n->index);
+}
+
+static void world_taken(struct aff_world_net *net, uint32_t major, bool leads)
+{
+    struct sim_node *n = aff_container_of(net, struct sim_node, world_net);
+
+    if (n->dying)
+        return;
+    sim_trace_line(n->sim, "n%d > taken %" PRIu32 ": %s", n->index, major, leads ? "leads" : "does not lead");
+    sim_net_taken(n, major, leads);
 }
 
 /* ---- entropy, host, clock ---- */
@@ -140,7 +192,8 @@ void sim_world_make(struct sim_node *n)
 {
     n->world_log = (struct aff_world_log){ world_append, world_read, world_reset, world_keep_from };
     n->world_coordinator = (struct aff_world_coordinator){ world_request_epoch, world_deposed, world_heard,
-                                                             world_lease_until };
+                                                           world_lease_until,   world_gave,    world_took };
+    n->world_net = (struct aff_world_net){ world_go, world_moved, world_taken };
     n->world_entropy.u64 = world_u64;
     n->world_host.changed = world_changed;
     n->clock = (struct aff_clock){ clock_mono_ns, clock_boot_ns, clock_wall_ms };
@@ -148,6 +201,7 @@ void sim_world_make(struct sim_node *n)
         .log = &n->world_log,
         .store = NULL, /* set at each start: the store may have been replaced */
         .coordinator = &n->world_coordinator,
+        .net = &n->world_net,
         .clock = &n->clock,
         .entropy = &n->world_entropy,
         .host = &n->world_host,
