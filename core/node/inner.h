@@ -122,6 +122,7 @@ struct aff_node {
     int64_t told_ns;     /* when it was logged last what a start waits for */
     int64_t progress_ns; /* when the sum of applied offsets changed last, while it starts */
     int64_t progress_sum;
+    int64_t cut_off_ns; /* while it retires: when its coordinator was connected last */
     atomic_bool draining; /* or about to: it gives away what it leads */
     bool drain_asked;
 };
@@ -176,9 +177,9 @@ int aff_node_make(struct aff_config *config, const aff_keyspace *const *keyspace
 int aff_node_begin(struct aff_node *node, aff_error *err); /* builds, and runs the threads */
 int aff_node_begun(struct aff_node *node, aff_error *err); /* 1: every partition has; 0: not yet; or an error */
 void aff_node_retire(struct aff_node *node);               /* give away what it leads, and serve on; nothing without a cluster */
-bool aff_node_retired(const struct aff_node *node);        /* it leads nothing any more, or nobody else could */
+bool aff_node_retired(struct aff_node *node);              /* it leads nothing any more, or nobody else could */
 void aff_node_drain(struct aff_node *node);                /* refuse what is new */
-bool aff_node_drained(const struct aff_node *node);        /* nothing is under way any more */
+bool aff_node_drained(struct aff_node *node);              /* nothing is under way any more */
 int aff_node_end(struct aff_node *node);                   /* AFF_ETIMEDOUT: something was cut off */
 
 #endif

@@ -262,6 +262,7 @@ static void begin_anew(struct aff_node *node)
     node->started_wall_ms = aff_wall_ms(node->logger.clock);
     node->started_ns = node->told_ns = aff_mono_ns(node->logger.clock);
     node->progress_sum = 0;
+    node->cut_off_ns = 0;
 }
 
 int aff_node_begin(struct aff_node *node, aff_error *err)
@@ -419,9 +420,20 @@ void aff_node_retire(struct aff_node *node)
         ask(&node->loops[i], &node->loops[i].farewell, on_farewell);
 }
 
-bool aff_node_retired(const struct aff_node *node)
+/* While nobody coordinates nothing can move: that is borne as long as a session lasts. */
+static bool is_cut_off(struct aff_node *node)
 {
-    return !node->joined || aff_node_leads_nothing(node);
+    int64_t now = aff_mono_ns(node->logger.clock);
+    struct aff_coordinator_health health;
+    node->coordinator->ops->health(node->coordinator, &health);
+    if (health.connected || node->cut_off_ns == 0)
+        node->cut_off_ns = now;
+    return now - node->cut_off_ns > node->config->zookeeper.session_ms * AFF_NS_PER_MS;
+}
+
+bool aff_node_retired(struct aff_node *node)
+{
+    return !node->joined || aff_node_leads_nothing(node) || is_cut_off(node);
 }
 
 void aff_node_drain(struct aff_node *node)
@@ -438,7 +450,7 @@ void aff_node_drain(struct aff_node *node)
         ask(&node->loops[i], &node->loops[i].drain, on_drain);
 }
 
-bool aff_node_drained(const struct aff_node *node)
+bool aff_node_drained(struct aff_node *node)
 {
     return !node->built || all_reached(node, AFF_LOOP_QUIET);
 }

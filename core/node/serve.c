@@ -135,7 +135,7 @@ static int serve(const struct process *p)
 }
 
 /* Until it is so, at most for the time that any exchange has. False: a second signal came. */
-static bool patient(const struct process *p, bool (*done)(const struct aff_node *node))
+static bool patient(const struct process *p, bool (*done)(struct aff_node *node))
 {
     const struct aff_clock *clock = p->node->logger.clock;
     int64_t until = aff_mono_ns(clock) + p->node->config->limits.exchange_timeout_ms * AFF_NS_PER_MS;
@@ -151,7 +151,7 @@ static void drain(const struct process *p)
     aff_log(&p->node->logger, INFO, "node.draining", aff_f_int("pid", getpid()));
     aff_node_retire(p->node);
     bool waits = patient(p, aff_node_retired);
-    if (!aff_node_retired(p->node))
+    if (!aff_node_leads_nothing(p->node))
         aff_log(&p->node->logger, WARN, "node.not_retired",
                 aff_f_str("what", "it leads partitions that nobody took over: they are without a leader until others notice"));
     aff_node_drain(p->node);
