@@ -282,7 +282,7 @@ static void an_unknown_command_is_told_the_commands(void **state)
     (void)state;
     assert_int_equal(result.status, 2);
     assert_memory_equal(result.err, "affinity: there is no command chekc; there are ", 47);
-    assert_non_null(strstr(result.err, "check, partition, verify, drain, handover, version, help\n"));
+    assert_non_null(strstr(result.err, "check, status, partition, verify, drain, handover, version, help\n"));
     assert_int_equal(none.status, 2);
     assert_memory_equal(none.err, "usage: affinity COMMAND\n", 24);
     free(result.out);
