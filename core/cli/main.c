@@ -45,16 +45,17 @@ static const struct aff_cli_command commands[] = {
       "\n"
       "A key that begins with - stands after --.\n",
       aff_cli_partition },
-    { "verify", "verify --url http://HOST:PORT [--keyspace K [--partition P]] [--timeout D] [--json]",
-      "have a node compare its stores with their changelog",
-      "  --url U             the node\n"
+    { "verify", "verify --url http://HOST:PORT [--here] [--keyspace K [--partition P]] [--timeout D] [--json]",
+      "have the nodes of a cluster compare their stores with the changelog",
+      "  --url U             a node; all that live in its cluster are asked, one after the other\n"
+      "  --here              this node alone\n"
       "  --keyspace K        this keyspace alone\n"
       "  --partition P       this partition alone\n"
       "  --timeout D         for all of it, such as 30s or 2h; 10m if not said\n"
       "  --json              one line of JSON, for programs\n"
       "\n"
-      "The node reads the changelog of each partition from its beginning, apart from its state, and compares digests at\n"
-      "one offset, while it serves. The status is 0 when every partition is equal, 1 otherwise.\n",
+      "A node reads the changelog of each partition that it holds from its beginning, apart from its state, and compares\n"
+      "digests at one offset, while it serves or stands by. The status is 0 when every replica is equal, 1 otherwise.\n",
       aff_cli_verify },
     { "drain", "drain --url http://HOST:PORT [--timeout D]", "have a node of a cluster give away what it leads",
       "  --url U             the node\n"

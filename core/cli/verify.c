@@ -1,5 +1,6 @@
 /*
- * verify.c - `affinity verify`: has a node compare its stores with their changelog, and shows what it found. One thread.
+ * verify.c - `affinity verify`: has the nodes of a cluster compare their stores with the changelog, one node after the other, and shows what
+ * they found. One thread.
  */
 #include "base/clock.h"
 #include "cli/cli.h"
@@ -15,16 +16,26 @@ enum {
     LOOK_MIN_MS = 20,
     LOOK_MAX_MS = 500,
     TARGET_MAX = 512,
+    URL_MAX = 256,
 };
 
 struct request {
     const char *command, *url, *keyspace, *partition;
     int64_t timeout_ms;
-    bool json;
+    bool json, here;
+    int64_t until_ns;                         /* monotonic */
+    bool several;                             /* nodes are asked */
+    int64_t asked, equal, differs, undecided; /* partitions, of all nodes */
+    json_t *runs;                             /* of several nodes, for --json */
+};
+
+/* One node, while it is asked. */
+struct asking {
+    struct request *request;
+    const char *name, *url;
     struct aff_client *client;
-    char run[40];     /* the one that the node began for us */
-    size_t shown;     /* partitions */
-    int64_t until_ns; /* monotonic */
+    char run[40]; /* the one that the node began for us */
+    size_t shown; /* partitions */
 };
 
 /* ---- options ---- */
@@ -48,6 +59,7 @@ static int read_options(int argc, char **argv, struct request *request)
                                            { "partition", required_argument, NULL, 'p' },
                                            { "timeout", required_argument, NULL, 't' },
                                            { "json", no_argument, NULL, 'j' },
+                                           { "here", no_argument, NULL, 'h' },
                                            { 0 } };
     for (int option; (option = aff_cli_option(argc, argv, ":", longs)) != -1;) {
         if (option == 'u')
@@ -58,6 +70,8 @@ static int read_options(int argc, char **argv, struct request *request)
             request->partition = optarg;
         else if (option == 'j')
             request->json = true;
+        else if (option == 'h')
+            request->here = true;
         else if (option != 't')
             return AFF_EXIT_USAGE;
         else if (read_timeout(request, optarg) != AFF_EXIT_OK)
@@ -109,44 +123,32 @@ static void print_row(const json_t *row)
 }
 
 /* Those that were finished since the last look. They finish in order. */
-static void print_new_rows(struct request *request, const json_t *run)
+static void print_new_rows(struct asking *asking, const json_t *run)
 {
     const json_t *rows = json_object_get(run, "partitions"), *row;
-    while ((row = json_array_get(rows, request->shown)) && strcmp(text_of(row, "state"), "done") == 0) {
-        if (request->shown++ == 0)
+    while ((row = json_array_get(rows, asking->shown)) && strcmp(text_of(row, "state"), "done") == 0) {
+        if (asking->shown++ == 0)
             printf("%-20s %9s %12s %10s %-32s  %s\n", "KEYSPACE", "PARTITION", "OFFSET", "KEYS", "DIGEST", "RESULT");
         print_row(row);
     }
     (void)fflush(stdout);
 }
 
-/* The exit status. */
-static int print_end(struct request *request, const json_t *run)
-{
-    int64_t asked = number_of(run, "asked"), equal = number_of(run, "equal");
-    if (request->json) {
-        (void)json_dumpf(run, stdout, JSON_COMPACT);
-        putchar('\n');
-    } else {
-        printf("%" PRId64 " partition%s: %" PRId64 " equal, %" PRId64 " differ, %" PRId64 " not decided\n", asked,
-               asked == 1 ? "" : "s", equal, number_of(run, "differs"), number_of(run, "undecided"));
-    }
-    return asked > 0 && equal == asked ? AFF_EXIT_OK : AFF_EXIT_FAILED;
-}
+/* ---- a node ---- */
 
-/* ---- the node ---- */
-
-static int begin(struct request *request)
+static int begin(struct asking *asking)
 {
+    const struct request *request = asking->request;
     char target[TARGET_MAX];
     json_t *run = NULL;
     aff_error err = { 0 };
-    (void)snprintf(target, sizeof target, "/verify?timeout=%" PRId64 "ms%s%s%s%s", request->timeout_ms,
+    int64_t left_ms = (request->until_ns - aff_mono_ns(aff_clock_system())) / AFF_NS_PER_MS - GRACE_MS;
+    (void)snprintf(target, sizeof target, "/verify?timeout=%" PRId64 "ms%s%s%s%s", left_ms > 1 ? left_ms : 1,
                    request->keyspace ? "&keyspace=" : "", request->keyspace ? request->keyspace : "",
                    request->partition ? "&partition=" : "", request->partition ? request->partition : "");
-    if (aff_client_ask(request->client, "POST", target, &run, &err) != 0)
+    if (aff_client_ask(asking->client, "POST", target, &run, &err) != 0)
         return aff_cli_failed(request->command, "%s", err.text);
-    (void)snprintf(request->run, sizeof request->run, "%s", text_of(run, "run"));
+    (void)snprintf(asking->run, sizeof asking->run, "%s", text_of(run, "run"));
     json_decref(run);
     return AFF_EXIT_OK;
 }
@@ -157,44 +159,160 @@ static void nap(int64_t ms)
     (void)nanosleep(&time, NULL);
 }
 
-/* One look at how far it is; with `*ret_done` the status is the command's. */
-static int look(struct request *request, bool *ret_done)
+/* It is done: into the sums, and the JSON is printed, or kept until all are there. The exit status. */
+static int take_end(struct asking *asking, json_t *run)
 {
+    struct request *request = asking->request;
+    int64_t asked = number_of(run, "asked"), equal = number_of(run, "equal");
+    request->asked += asked;
+    request->equal += equal;
+    request->differs += number_of(run, "differs");
+    request->undecided += number_of(run, "undecided");
+    if (request->several) {
+        (void)json_object_set_new(run, "node", json_string(asking->name));
+        (void)json_array_append(request->runs, run);
+    } else if (request->json) {
+        (void)json_dumpf(run, stdout, JSON_COMPACT);
+        putchar('\n');
+    }
+    return equal == asked ? AFF_EXIT_OK : AFF_EXIT_FAILED;
+}
+
+/* One look at how far it is; with `*ret_done` the status is the node's. */
+static int look(struct asking *asking, bool *ret_done)
+{
+    const struct request *request = asking->request;
     json_t *run = NULL;
     aff_error err = { 0 };
     int status = AFF_EXIT_OK;
     *ret_done = true;
-    if (aff_client_ask(request->client, "GET", "/verify", &run, &err) != 0)
+    if (aff_client_ask(asking->client, "GET", "/verify", &run, &err) != 0)
         return aff_cli_failed(request->command, "%s; the verification was not finished", err.text);
-    if (strcmp(text_of(run, "run"), request->run) != 0) {
+    if (strcmp(text_of(run, "run"), asking->run) != 0) {
         status = aff_cli_failed(request->command,
                                 "%s does not know this verification any more: it was started anew, or "
                                 "another one was begun",
-                                request->url);
+                                asking->url);
     } else {
         *ret_done = strcmp(text_of(run, "state"), "running") != 0;
         if (!request->json)
-            print_new_rows(request, run);
+            print_new_rows(asking, run);
         if (*ret_done)
-            status = print_end(request, run);
+            status = take_end(asking, run);
     }
     json_decref(run);
     return status;
 }
 
-static int follow(struct request *request)
+static int follow(struct asking *asking)
 {
     int64_t wait_ms = LOOK_MIN_MS;
     for (;;) {
         bool done;
-        int status = look(request, &done);
+        int status = look(asking, &done);
         if (done)
             return status;
-        if (aff_mono_ns(aff_clock_system()) > request->until_ns)
-            return aff_cli_failed(request->command, "%s did not end the verification in time", request->url);
+        if (aff_mono_ns(aff_clock_system()) > asking->request->until_ns)
+            return aff_cli_failed(asking->request->command, "%s did not end the verification in time", asking->url);
         nap(wait_ms);
         wait_ms = wait_ms * 2 < LOOK_MAX_MS ? wait_ms * 2 : LOOK_MAX_MS;
     }
+}
+
+static int verify_node(struct request *request, struct aff_client *client, const char *name, const char *url)
+{
+    struct asking asking = { .request = request, .name = name, .url = url, .client = client };
+    if (request->several && !request->json)
+        printf("node %s at %s\n", name, url);
+    int status = begin(&asking);
+    status = status == AFF_EXIT_OK ? follow(&asking) : status;
+    if (request->several && !request->json)
+        putchar('\n');
+    return status;
+}
+
+/* ---- all of them ---- */
+
+static int verify_at(struct request *request, const char *name, const char *url)
+{
+    AFF_CLEANUP(aff_client_freep) struct aff_client *client = NULL;
+    aff_error err = { 0 };
+    if (aff_client_new(url, &client, &err) != 0)
+        return aff_cli_failed(request->command, "%s: %s", name, err.text);
+    return verify_node(request, client, name, url);
+}
+
+static bool is_live(const json_t *node)
+{
+    return json_is_true(json_object_get(node, "live")) && text_of(node, "http")[0];
+}
+
+static size_t live_nodes(const json_t *nodes)
+{
+    size_t count = 0, i;
+    const json_t *node;
+    json_array_foreach(nodes, i, node)
+    {
+        count += is_live(node);
+    }
+    return count;
+}
+
+/* Each that lives, by the address that it told; the one that was named by that. All are asked, also when one fails. */
+static int verify_nodes(struct request *request, struct aff_client *client, const json_t *cluster)
+{
+    const json_t *nodes = json_object_get(cluster, "nodes"), *node;
+    int status = AFF_EXIT_OK;
+    size_t i;
+    json_array_foreach(nodes, i, node)
+    {
+        const char *name = text_of(node, "name");
+        char url[URL_MAX];
+        int one;
+        if (!is_live(node))
+            continue;
+        (void)snprintf(url, sizeof url, "%.*s://%s", (int)strcspn(request->url, ":"), request->url,
+                       text_of(node, "http"));
+        one = strcmp(name, text_of(cluster, "node")) == 0 ? verify_node(request, client, name, request->url)
+                                                          : verify_at(request, name, url);
+        status = one == AFF_EXIT_OK ? status : one;
+    }
+    return status;
+}
+
+/* What was found in all. */
+static void print_sum(const struct request *request)
+{
+    if (request->json && request->several) {
+        json_t *sum = json_pack("{s:I, s:I, s:I, s:I, s:O}", "asked", (json_int_t)request->asked, "equal",
+                                (json_int_t)request->equal, "differs", (json_int_t)request->differs, "undecided",
+                                (json_int_t)request->undecided, "nodes", request->runs);
+        (void)json_dumpf(sum, stdout, JSON_COMPACT);
+        putchar('\n');
+        json_decref(sum);
+    } else if (!request->json) {
+        printf("%" PRId64 " partition%s: %" PRId64 " equal, %" PRId64 " differ, %" PRId64 " not decided\n",
+               request->asked, request->asked == 1 ? "" : "s", request->equal, request->differs, request->undecided);
+    }
+}
+
+static int verify_cluster(struct request *request, struct aff_client *client)
+{
+    json_t *cluster = NULL;
+    aff_error err = { 0 };
+    int status = AFF_EXIT_OK;
+    if (!request->here && aff_client_ask(client, "GET", "/cluster", &cluster, &err) != 0)
+        return aff_cli_failed(request->command, "%s", err.text);
+    request->several = live_nodes(json_object_get(cluster, "nodes")) > 1;
+    request->runs = json_array();
+    status = request->several ? verify_nodes(request, client, cluster) : verify_node(request, client, "", request->url);
+    if (request->several || request->asked)
+        print_sum(request);
+    if (status == AFF_EXIT_OK && !request->asked)
+        status = aff_cli_failed(request->command, "no replica of that is held there");
+    json_decref(request->runs);
+    json_decref(cluster);
+    return status;
 }
 
 int aff_cli_verify(int argc, char **argv)
@@ -208,8 +326,6 @@ int aff_cli_verify(int argc, char **argv)
     if (aff_client_new(request.url, &client, &err) != 0)
         return err.code == AFF_EINVAL ? aff_cli_usage(argv[0], "--url %s", err.text)
                                       : aff_cli_failed(argv[0], "%s", err.text);
-    request.client = client;
     request.until_ns = aff_mono_ns(aff_clock_system()) + (request.timeout_ms + GRACE_MS) * AFF_NS_PER_MS;
-    status = begin(&request);
-    return status == AFF_EXIT_OK ? follow(&request) : status;
+    return verify_cluster(&request, client);
 }

@@ -240,7 +240,16 @@ void aff_verify_leave(struct aff_verify *v, const struct aff_loop *loop)
 
 /* ---- beginning ---- */
 
-/* The rows that are asked for; NULL and a text when there are none such. */
+/* In a cluster other nodes hold the rest. */
+static bool is_held(const struct aff_node *node, struct aff_partition *part)
+{
+    return !aff_node_in_cluster(node) || atomic_load(&aff_partition_shared(part)->role) != AFF_ROLE_AWAY;
+}
+
+/*
+ * The rows that are asked for; NULL and a text when there are none such. They may be none in a cluster: what is asked for is not held
+ * here.
+ */
 static struct row *make_rows(const struct aff_node *node, const struct aff_http_verify *ask, size_t *ret_count,
                              aff_error *err)
 {
@@ -253,10 +262,10 @@ static struct row *make_rows(const struct aff_node *node, const struct aff_http_
             continue;
         partitions = space->served->settings->partitions;
         for (uint32_t p = 0; p < partitions; p++)
-            if (ask->partition < 0 || ask->partition == (int64_t)p)
+            if ((ask->partition < 0 || ask->partition == (int64_t)p) && is_held(node, space->parts[p]))
                 rows[count++] = (struct row){ .space = space, .partition = p };
     }
-    if (count > 0) {
+    if (count > 0 || (partitions > 0 && ask->partition < (int64_t)partitions)) {
         *ret_count = count;
         return rows;
     }
@@ -399,8 +408,7 @@ static struct run look(struct aff_verify *v)
 {
     pthread_mutex_lock(&v->lock);
     struct run run = v->run;
-    if (run.count)
-        run.rows = aff_xmemdup(run.rows, run.count * sizeof *run.rows);
+    run.rows = run.count ? aff_xmemdup(run.rows, run.count * sizeof *run.rows) : NULL;
     pthread_mutex_unlock(&v->lock);
     return run;
 }

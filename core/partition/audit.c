@@ -289,6 +289,8 @@ static void look(struct aff_audit *a)
 
     if (atomic_load(&shared->role) == AFF_ROLE_FAILED)
         give_up(a, "the partition has stopped: %.240s", shared->failure);
+    else if (atomic_load(&shared->role) == AFF_ROLE_AWAY)
+        give_up(a, "no replica of it is held here any more");
     else if (!learn_applied(a))
         give_up(a, "the store has no checkpoint that can be read");
     else if (a->target < 0 && a->applied < a->top)

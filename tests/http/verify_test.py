@@ -343,6 +343,9 @@ def running(run, state="running"):
     return json.dumps({"run": run, "state": state, "asked": 1, "equal": 0, "partitions": []}).encode()
 
 
+ALONE = (200, b'{"node": "n1", "nodes": [{"name": "n1", "live": true, "http": "127.0.0.1:1"}]}')  # what /cluster says
+
+
 class NoNode(unittest.TestCase):
     def assertFails(self, url, *says):
         done = verify(url)
@@ -363,13 +366,54 @@ class NoNode(unittest.TestCase):
             self.assertFails(url, "answered with status 404 and is no node of this release")
 
     def test_the_node_goes_away_in_the_middle(self):
-        with pretending([(202, running("a")), (200, running("a")), (200, running("a"))]) as url:
+        with pretending([ALONE, (202, running("a")), (200, running("a")), (200, running("a"))]) as url:
             self.assertFails(url, f"no answer from {url}", "the verification was not finished")
 
     def test_the_node_was_started_anew_in_the_middle(self):
         for body in (b'{"state": "none"}', running("b"), running("b", "done")):
-            with pretending([(202, running("a")), (200, running("a")), (200, body)]) as url:
+            with pretending([ALONE, (202, running("a")), (200, running("a")), (200, body)]) as url:
                 self.assertFails(url, f"{url} does not know this verification any more")
+
+
+class Cluster(unittest.TestCase):
+    """Every node that lives is asked; nodes that pretend, for what matters is what becomes of their answers."""
+
+    def begun_and_done(self, run, equal):
+        done = {"run": run, "state": "done", "asked": 2, "equal": equal, "differs": 2 - equal, "undecided": 0, "partitions": []}
+        return [(202, running(run)), (200, json.dumps(done).encode())]
+
+    def cluster_of(self, *addresses):
+        nodes = [{"name": f"n{i}", "live": True, "http": address} for i, address in enumerate(addresses, 1)]
+        return 200, json.dumps({"node": "n1", "nodes": [*nodes, {"name": "n9", "live": False}]}).encode()
+
+    def test_all_are_equal(self):
+        with pretending(self.begun_and_done("b", 2)) as other:
+            address = other.removeprefix("http://")
+            with pretending([self.cluster_of("127.0.0.1:1", address), *self.begun_and_done("a", 2)]) as url:
+                done = verify(url)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(done.stdout, f"node n1 at {url}\n\nnode n2 at {other}\n\n4 partitions: 4 equal, 0 differ, 0 not decided\n")
+
+    def test_one_differs(self):
+        with pretending(self.begun_and_done("b", 1)) as other:
+            address = other.removeprefix("http://")
+            with pretending([self.cluster_of("127.0.0.1:1", address), *self.begun_and_done("a", 2)]) as url:
+                done = verify(url, "--json")
+        found = json.loads(done.stdout)
+        self.assertEqual((done.returncode, found["asked"], found["equal"], found["differs"]), (1, 4, 3, 1))
+        self.assertEqual([run["node"] for run in found["nodes"]], ["n1", "n2"])
+
+    def test_one_is_not_there(self):
+        with pretending([self.cluster_of("127.0.0.1:1", "127.0.0.1:1"), *self.begun_and_done("a", 2)]) as url:
+            done = verify(url)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no answer from http://127.0.0.1:1", done.stderr)
+        self.assertIn("\n2 partitions: 2 equal", done.stdout)
+
+    def test_this_node_alone(self):
+        with pretending(self.begun_and_done("a", 2)) as url:
+            done = verify(url, "--here")
+        self.assertEqual((done.returncode, done.stdout), (0, "2 partitions: 2 equal, 0 differ, 0 not decided\n"))
 
 
 if __name__ == "__main__":

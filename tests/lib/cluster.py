@@ -151,7 +151,7 @@ class Node:
 
     def verify(self):
         """`affinity verify`: None, or what it said when a store differs from the log."""
-        line = [self.binary, "verify", "--url", f"http://{self.http}", "--timeout", "2m"]
+        line = [self.cluster.affinity, "verify", "--here", "--url", f"http://{self.http}", "--timeout", "2m"]
         ended = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         return None if ended.returncode == 0 else f"{self.name} verify: {ended.stdout}{ended.stderr}"
 
