@@ -50,7 +50,7 @@ class Request:
 class History:
     def __init__(self, path):
         with open(path, encoding="utf-8", errors="replace") as f:
-            self.requests = [_request(line) for line in f]
+            self.requests = [_request(line) for line in f if line.endswith("\n")]  # the last one may be under way
 
     def failed(self):
         return [r for r in self.requests if r.bad or r.status == 0]

@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from harness import Client
 from load import Load, Request, percentile, writer_keys
 
-QUIET_S = 1.0  # after a step, before the next: what belongs to a step is over then
+FELT_NS = 50_000_000  # what was answered when a fault came may arrive so much later
+STILL_S, LOOK_S = 3.0, 0.2
+QUIET_S = 0.5  # after a step, before the next: what belongs to a step is over then
 
 
 @dataclass
@@ -56,14 +58,24 @@ class Trial:
 
     @contextlib.contextmanager
     def watch(self, name, settles=True):
-        """One step. It ends when every partition has a master and its standbys are in step, and a quiet moment later."""
+        """One step. It ends when every partition has a master, its standbys are in step, and no mastership moves any more."""
         step = Step(name, time.monotonic_ns(), before=self.leads())
         yield step
         if settles:
             self.cluster.await_settled()
+            self.await_still()
         time.sleep(QUIET_S)
         step.end, step.after = time.monotonic_ns(), self.leads()
         self.steps.append(step)
+
+    def await_still(self):
+        """Until no mastership has moved for a while: a node that came takes its share by one hand-over after the other."""
+        leads, since = self.leads(), time.monotonic()
+        while time.monotonic() < since + STILL_S:
+            time.sleep(LOOK_S)
+            now = self.leads()
+            if now != leads:
+                leads, since = now, time.monotonic()
 
     def leads(self):
         """{partition: (master, epoch)}"""
@@ -101,9 +113,10 @@ class Trial:
         return [self.pause_ms(step, partition) for partition in step.moved()]
 
     def accepted_again_ms(self, step, partition):
-        """From the step's start to the first write that was accepted after the longest gap between two of them."""
+        """From the step's start to the first write that was accepted after the longest gap that began there."""
         ends = [end for _, end in self.runs[partition]]
-        gaps = [(after - before, after) for before, after in zip(ends, ends[1:]) if after > step.start and before < step.end]
+        gaps = [(after - before, after) for before, after in zip(ends, ends[1:])
+                if after > step.start and before < step.start + FELT_NS]
         return (max(gaps)[1] - step.start) / 1e6 if gaps else float("inf")
 
     def latencies_ms(self):
