@@ -51,6 +51,42 @@ class NodesTest(unittest.TestCase):
     def test_every_node_takes_every_key(self):
         self.check_all(self.put_all("one"))
 
+    def test_every_verb_goes_through_every_node(self):
+        """What a node says of a key is the same whoever leads it: versions, conditions, repeats, patches."""
+        for number, node in enumerate(self.nodes):
+            for key in KEYS[:8]:
+                path, other = f"/v1/accounts/verb-{key}", self.nodes[number - 1]
+                made = node.ask("PUT", path, b'{"a":1}', timeout=60, Content_Type="application/json", Idempotency_Key=f"{key}-{number}")
+                again = other.ask("PUT", path, b'{"a":1}', timeout=60, Content_Type="application/json", Idempotency_Key=f"{key}-{number}")
+                self.assertEqual((made.status, again.status), (201, 201), f"{made}\n{again}")
+                self.assertEqual((made.headers["etag"], again.headers["affinity-replayed"]), (again.headers["etag"], "true"))
+                same = other.ask("GET", path, timeout=60, If_None_Match=made.headers["etag"])
+                self.assertEqual((same.status, same.headers["etag"], same.body), (304, made.headers["etag"], b""), f"{same}")
+                head = node.ask("HEAD", path, timeout=60)
+                self.assertEqual((head.status, head.headers["content-length"], head.headers["content-type"]), (200, "7", "application/json"), f"{head}")
+                patched = node.ask("PATCH", path, b'{"b":2}', timeout=60, Content_Type="application/merge-patch+json",
+                                   If_Match=made.headers["etag"], Prefer="return=representation")
+                self.assertEqual((patched.status, patched.body), (200, b'{"a":1,"b":2}'), f"{patched}")
+                stale = other.ask("DELETE", path, timeout=60, If_Match=made.headers["etag"])
+                self.assertEqual(stale.status, 412, f"{stale}")
+                bad = node.ask("PATCH", path, b'[{"op":"test","path":"/a","value":9}]', timeout=60,
+                               Content_Type="application/json-patch+json")
+                self.assertEqual(bad.status, 409, f"{bad}")
+                found = other.ask("GET", f"/outcome/{patched.headers.get('affinity-request-id')}", timeout=60)
+                self.assertIn(b'"committed"', found.body, f"{found}")
+                gone = other.ask("DELETE", path, timeout=60, If_Match=patched.headers["etag"])
+                self.assertEqual(gone.status, 204, f"{gone}")
+                self.assertEqual(node.ask("GET", path, timeout=60).status, 404)
+
+    def test_lines_and_pages_go_through_every_node(self):
+        lines = b"".join(b'{"key":"line-%02d","value":%d}\n' % (i, i) for i in range(40))
+        for node in self.nodes:
+            told = node.ask("POST", "/v1/accounts", lines, timeout=60, Content_Type="application/jsonl")
+            self.assertEqual(told.status, 200, f"{told}")
+            self.assertEqual(told.body.count(b'"status":20'), 40, f"{told}")
+            page = node.ask("GET", "/v1/accounts?prefix=line-&limit=100", timeout=60)
+            self.assertEqual(page.body.count(b'"key":"line-'), 40, f"{page}")
+
     def test_others_take_over_from_a_worker_that_is_killed(self):
         written = self.put_all("two")
         node = self.cluster.leads_most()
