@@ -616,7 +616,11 @@ void aff_exchange_read(struct aff_exchange *x, void (*answer)(struct aff_exchang
     x->resume = NULL;
     x->op.call.op.key = x->key;
     prepare_call(x);
-    aff_port_read(x->http->opts.port, x->space, &x->op.call);
+    struct aff_bound bound;
+    if (aff_bound_of(x, &bound))
+        aff_port_read_bounded(x->http->opts.port, x->space, &x->op.call, &bound);
+    else
+        aff_port_read(x->http->opts.port, x->space, &x->op.call);
 }
 
 static void inquiry_answered(struct aff_inquiry *inquiry)

@@ -38,6 +38,7 @@
 #include "http/trace.h"
 #include "router/inquiry.h"
 #include "router/later.h"
+#include "router/standby.h"
 
 #include <microhttpd.h>
 
@@ -197,7 +198,7 @@ struct aff_exchange {
     enum aff_return prefer;
     enum aff_coding coding;           /* of the answer */
     unsigned varies;                  /* AFF_VARIES_... */
-    enum aff_consistency consistency; /* of a read */
+    struct aff_wanted_consistency consistency; /* of a read */
     struct aff_etags match, none_match;
     bool is_json;
     uint64_t body_max;
@@ -357,6 +358,8 @@ extern const struct aff_verb aff_verb_openapi, aff_verb_docs;                   
 
 /* Reads x->key as x->consistency wants it. AFF_EAGAIN: it takes an aff_exchange_read(). After 0: aff_port_done(). */
 int aff_get_found(struct aff_exchange *x, struct aff_found *ret_found);
+/* What x->consistency says of this node's copy; false: nothing. */
+bool aff_bound_of(const struct aff_exchange *x, struct aff_bound *ret_bound);
 
 /* ---- patch.c ---- */
 

@@ -145,18 +145,43 @@ bool aff_event_time_parse(aff_bytes text, int64_t *ret_ms)
     return true;
 }
 
-const char *aff_consistency_parse(aff_bytes text, enum aff_consistency *ret_consistency)
+/* "3:1042" */
+static const char *parse_place(aff_bytes text, struct aff_wanted_consistency *wanted)
 {
-    text = aff_trimmed(text);
-    bool eventual = aff_same_word(text, "eventual");
-    if (eventual || aff_same_word(text, "strict")) {
-        *ret_consistency = eventual ? AFF_CONSISTENCY_EVENTUAL : AFF_CONSISTENCY_STRICT;
+    aff_bytes rest = text, before = take_until(&rest, ":");
+    uint64_t partition, offset;
+    if (!aff_take_decimal(before, UINT32_MAX, &partition) || !aff_take_decimal(rest, INT64_MAX - 1, &offset))
+        return "Affinity-Consistency: at-least wants a place as Affinity-Position tells it, like at-least=3:1042";
+    *wanted = (struct aff_wanted_consistency){ .kind = AFF_CONSISTENCY_AT_LEAST,
+                                               .partition = (uint32_t)partition,
+                                               .offset = (int64_t)offset };
+    return NULL;
+}
+
+/* "max-lag=500ms" */
+static const char *parse_lag(aff_bytes text, struct aff_wanted_consistency *wanted)
+{
+    aff_bytes name = aff_trimmed(take_until(&text, "="));
+    *wanted = (struct aff_wanted_consistency){ .kind = AFF_CONSISTENCY_MAX_LAG };
+    if (!aff_same_word(name, "max-lag") || !aff_ttl_parse(text, &wanted->max_lag_ms))
+        return "Affinity-Consistency: behind `eventual` stands nothing, or a max-lag like max-lag=500ms";
+    return NULL;
+}
+
+const char *aff_consistency_parse(aff_bytes text, struct aff_wanted_consistency *ret_wanted)
+{
+    aff_bytes rest = aff_trimmed(text), name = aff_trimmed(take_until(&rest, ";="));
+    bool alone = aff_trimmed(text).len == name.len;
+    *ret_wanted = (struct aff_wanted_consistency){ .kind = AFF_CONSISTENCY_STRICT };
+    if (alone && aff_same_word(name, "strict"))
         return NULL;
+    if (aff_same_word(name, "eventual")) {
+        ret_wanted->kind = AFF_CONSISTENCY_EVENTUAL;
+        return alone ? NULL : parse_lag(rest, ret_wanted);
     }
-    aff_bytes rest = text, name = aff_trimmed(take_until(&rest, ";="));
-    if (aff_same_word(name, "eventual") || aff_same_word(name, "at-least"))
-        return "Affinity-Consistency: only `strict` and `eventual` without a parameter are served by this version";
-    return "Affinity-Consistency must be `strict` or `eventual`";
+    if (aff_same_word(name, "at-least") && !alone)
+        return parse_place(aff_trimmed(rest), ret_wanted);
+    return "Affinity-Consistency must be `strict`, `eventual`, `eventual; max-lag=500ms` or `at-least=3:1042`";
 }
 
 bool aff_idempotency_key_fits(aff_bytes text)

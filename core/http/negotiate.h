@@ -35,10 +35,21 @@ bool aff_ttl_parse(aff_bytes text, int64_t *ret_ms);
 bool aff_event_time_parse(aff_bytes text, int64_t *ret_ms);
 
 /* What a read must see: every write that was answered before, or what this node's copy has. */
-enum aff_consistency { AFF_CONSISTENCY_STRICT, AFF_CONSISTENCY_EVENTUAL };
+enum aff_consistency {
+    AFF_CONSISTENCY_STRICT,
+    AFF_CONSISTENCY_EVENTUAL,
+    AFF_CONSISTENCY_AT_LEAST, /* what this node's copy has, once it has the record at a place of the changelog */
+    AFF_CONSISTENCY_MAX_LAG,  /* what this node's copy has, if that is no older than so long */
+};
+struct aff_wanted_consistency {
+    enum aff_consistency kind;
+    uint32_t partition; /* AT_LEAST */
+    int64_t offset;
+    int64_t max_lag_ms; /* MAX_LAG */
+};
 
-/* Affinity-Consistency. NULL: it is in *ret_consistency. Otherwise what is wrong with it. */
-const char *aff_consistency_parse(aff_bytes text, enum aff_consistency *ret_consistency);
+/* Affinity-Consistency. NULL: it is in *ret_wanted. Otherwise what is wrong with it. */
+const char *aff_consistency_parse(aff_bytes text, struct aff_wanted_consistency *ret_wanted);
 
 /* Idempotency-Key: 1 to 255 visible characters. */
 bool aff_idempotency_key_fits(aff_bytes text);

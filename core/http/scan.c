@@ -247,7 +247,7 @@ static void start_scan(struct aff_exchange *x)
         .index = l->by_index ? &l->terms : NULL,
         .reverse = l->reverse,
         .keys_only = l->keys_only,
-        .local = x->consistency == AFF_CONSISTENCY_EVENTUAL,
+        .local = x->consistency.kind == AFF_CONSISTENCY_EVENTUAL,
         .patience_ns = x->http->opts.limits.exchange_timeout_ms * AFF_NS_PER_MS,
         .ready = go_on,
         .self = x,

@@ -192,10 +192,24 @@ static void answer_get(struct aff_exchange *x)
         answer_found(x, &x->op.call.found);
 }
 
+bool aff_bound_of(const struct aff_exchange *x, struct aff_bound *ret_bound)
+{
+    const struct aff_wanted_consistency *c = &x->consistency;
+    *ret_bound = (struct aff_bound){ .after = -1 };
+    if (c->kind == AFF_CONSISTENCY_AT_LEAST)
+        ret_bound->after = c->offset;
+    if (c->kind == AFF_CONSISTENCY_MAX_LAG)
+        ret_bound->max_age_ns = c->max_lag_ms * AFF_NS_PER_MS;
+    return c->kind == AFF_CONSISTENCY_AT_LEAST || c->kind == AFF_CONSISTENCY_MAX_LAG;
+}
+
 int aff_get_found(struct aff_exchange *x, struct aff_found *ret_found)
 {
     struct aff_port *port = x->http->opts.port;
-    if (x->consistency == AFF_CONSISTENCY_EVENTUAL)
+    struct aff_bound bound;
+    if (aff_bound_of(x, &bound))
+        return aff_port_get_bounded(port, x->space, x->key, &bound, ret_found);
+    if (x->consistency.kind == AFF_CONSISTENCY_EVENTUAL)
         return aff_port_get_local(port, x->space, x->key, ret_found);
     return aff_port_get(port, x->space, x->key, ret_found);
 }

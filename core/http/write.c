@@ -48,14 +48,30 @@ void aff_check_conditions(struct aff_exchange *x)
     check_tags(x, AFF_FIELD_IF_NONE_MATCH, "If-None-Match", true, &x->none_match);
 }
 
+/* A bound is of one partition, that of the key. */
+static void check_bound(struct aff_exchange *x)
+{
+    if (!x->key.len) {
+        aff_refuse(x, AFF_EINVAL, "Affinity-Consistency: at-least and max-lag go with the read of a key; a scan is strict or eventual");
+        return;
+    }
+    uint32_t partition = aff_space_partition(x->space, x->key);
+    if (x->consistency.kind == AFF_CONSISTENCY_AT_LEAST && x->consistency.partition != partition)
+        aff_refuse(x, AFF_EINVAL, "Affinity-Consistency: the key is in partition %u, so at-least must be a place of it, not of %u",
+                   (unsigned)partition, (unsigned)x->consistency.partition);
+}
+
 void aff_check_consistency(struct aff_exchange *x)
 {
-    x->consistency = AFF_CONSISTENCY_STRICT;
-    if (aff_headers_have(&x->headers, AFF_FIELD_CONSISTENCY)) {
-        const char *fault = aff_consistency_parse(x->headers.field[AFF_FIELD_CONSISTENCY], &x->consistency);
-        if (fault)
-            aff_refuse(x, AFF_EINVAL, "%s", fault);
-    }
+    struct aff_wanted_consistency *c = &x->consistency;
+    *c = (struct aff_wanted_consistency){ .kind = AFF_CONSISTENCY_STRICT };
+    if (!aff_headers_have(&x->headers, AFF_FIELD_CONSISTENCY))
+        return;
+    const char *fault = aff_consistency_parse(x->headers.field[AFF_FIELD_CONSISTENCY], c);
+    if (fault)
+        aff_refuse(x, AFF_EINVAL, "%s", fault);
+    else if (c->kind == AFF_CONSISTENCY_AT_LEAST || c->kind == AFF_CONSISTENCY_MAX_LAG)
+        check_bound(x);
 }
 
 static void check_times(struct aff_exchange *x)
@@ -88,7 +104,7 @@ void aff_check_write(struct aff_exchange *x)
     aff_check_query(x, NULL);
     aff_check_conditions(x);
     aff_check_consistency(x);
-    if (x->consistency != AFF_CONSISTENCY_STRICT && !(x->command && x->command->read))
+    if (x->consistency.kind != AFF_CONSISTENCY_STRICT && !(x->command && x->command->read))
         aff_refuse(x, AFF_EINVAL, "Affinity-Consistency: a write is always strict");
     check_times(x);
     if (aff_headers_have(h, AFF_FIELD_IF_UNMODIFIED_SINCE) && !aff_headers_have(h, AFF_FIELD_IF_MATCH))

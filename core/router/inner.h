@@ -8,6 +8,7 @@
 #include "base/heap.h"
 #include "router/build.h"
 #include "router/leaders.h"
+#include "router/standby.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -68,6 +69,7 @@ struct aff_port {
     struct aff_buf room;       /* where questions and answers are put together; of AFF_PORT_ROOM bytes, which are enough */
     struct aff_msg news;       /* there is a new view */
     atomic_bool news_under_way;
+    struct aff_standby *standby;
     bool closed; /* nothing waits any more */
 };
 

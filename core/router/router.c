@@ -103,6 +103,7 @@ int aff_port_new(struct aff_router *router, struct aff_loop *loop, struct aff_po
     port->loop = loop;
     port->readers = aff_xcalloc(router->reader_count + 1, sizeof *port->readers);
     prepare_trips(port);
+    port->standby = aff_standby_new(port);
     aff_cluster_add(router, port);
     *ret_port = port;
     return 0;
@@ -133,6 +134,7 @@ struct aff_port *aff_port_free(struct aff_port *port)
     if (!port)
         return NULL;
     aff_cluster_remove(port->router, port);
+    port->standby = aff_standby_free(port->standby);
     aff_loop_timer_cancel(port->loop, &port->wake);
     aff_leaders_fini(&port->leaders);
     aff_heap_fini(&port->waits);

@@ -68,6 +68,12 @@ int aff_port_get_settled(struct aff_port *port, const struct aff_space *space, a
 int aff_port_get_local(struct aff_port *port, const struct aff_space *space, aff_bytes key, struct aff_found *ret_found);
 void aff_port_done(struct aff_port *port);
 
+/* What a read of this node's copy must have seen at least (standby.h); one of the two. */
+struct aff_bound {
+    int64_t after;      /* the record at this offset; -1: no matter */
+    int64_t max_age_ns; /* all that was answered longer ago than this */
+};
+
 /* ---- calls ---- */
 
 /*
@@ -88,6 +94,8 @@ struct aff_call {
     void *part;
     void *owned; /* memory behind the reply, until it is released */
     bool reads;  /* it is of aff_port_read() */
+    struct aff_bound bound; /* of aff_port_read_bounded() */
+    struct aff_list standby;
     bool goes_on; /* this answer is not the last */
     struct aff_msg to, done_msg, release_msg;
 };

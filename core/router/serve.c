@@ -11,6 +11,7 @@
 #include "router/inquiry.h"
 #include "router/patch.h"
 #include "router/scan_serve.h"
+#include "router/standby.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -332,6 +333,7 @@ static void (*const kinds[AFF_WIRE_KINDS])(const struct aff_serving *s) = {
     [AFF_WIRE_INQUIRY] = aff_inquiry_serve,
     [AFF_WIRE_GO] = serve_go,
     [AFF_WIRE_SCAN] = aff_scan_serve,
+    [AFF_WIRE_POSITION] = aff_position_serve,
 };
 
 /* A question that this node does not know, or about what it does not have, is refused: it was not handled, and will not be. */

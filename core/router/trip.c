@@ -343,4 +343,5 @@ void aff_port_close(struct aff_port *port)
 {
     port->closed = true;
     aff_port_wake(&port->wake);
+    aff_standby_close(port->standby);
 }

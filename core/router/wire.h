@@ -25,7 +25,7 @@ enum aff_wire_kind {
     AFF_WIRE_GO = 4,       /* of a hand-over */
     AFF_WIRE_SCAN = 5,     /* some entries in order (scan) */
     AFF_WIRE_ASK = 6,      /* a question of an application */
-    AFF_WIRE_POSITION = 7, /* how far a replica is */
+    AFF_WIRE_POSITION = 7, /* how far the log is (standby) */
     AFF_WIRE_KINDS,
 };
 

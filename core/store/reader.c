@@ -77,3 +77,19 @@ int aff_store_reader_get(struct aff_store_reader *reader, aff_bytes key, struct 
         rc = MDB_CORRUPTED;
     return rc ? aff_store_code(reader->store, rc) : 1;
 }
+
+int aff_store_reader_meta(struct aff_store_reader *reader, const char *name, void *to, size_t size, size_t *ret_len)
+{
+    int code = aff_store_reader_hold(reader);
+    if (code)
+        return code;
+    MDB_val k = aff_to_val(aff_str(name)), v;
+    int rc = mdb_get(reader->txn, reader->store->dbi[AFF_DB_META], &k, &v);
+    if (rc == MDB_NOTFOUND)
+        return 0;
+    if (rc != MDB_SUCCESS)
+        return aff_store_code(reader->store, rc);
+    memcpy(to, v.mv_data, v.mv_size < size ? v.mv_size : size);
+    *ret_len = v.mv_size;
+    return 1;
+}

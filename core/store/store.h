@@ -164,6 +164,8 @@ struct aff_store_reader *aff_store_reader_free(struct aff_store_reader *reader);
 
 /* 1 found, 0 absent, or an error. The views live until aff_store_reader_done(), which must come in the same pass. */
 int aff_store_reader_get(struct aff_store_reader *reader, aff_bytes key, struct aff_item *ret_item);
+/* A small value of the same snapshot (aff_store_meta_put): 1, 0, or an error. At most `size` bytes are copied to `to`. */
+int aff_store_reader_meta(struct aff_store_reader *reader, const char *name, void *to, size_t size, size_t *ret_len);
 void aff_store_reader_done(struct aff_store_reader *reader);
 
 /* ---- steps over the keys, by a reader that holds no snapshot (scan.c) ---- */

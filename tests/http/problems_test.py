@@ -196,11 +196,23 @@ class Refusals(Conversation):
         self.assertEqual((answer.status, answer.headers["content-type"]), (404, "application/problem+json"), answer)
         self.assertEqual(wire.request("GET", "/v1/notes/absent").answer().status, 404)
 
+    def test_a_read_sees_at_least_what_was_written(self):
+        place = self.put("/v1/notes/place", b"1").headers["affinity-position"]
+        partition, offset = place.split(":")
+        answer = self.client.get("/v1/notes/place", Affinity_Consistency=f"at-least={place}")
+        self.assertStatus(answer, 200)
+        self.assertEqual(answer.headers["affinity-position"], place)
+        other = f"at-least={int(partition) + 1}:{offset}"
+        self.assertProblem(self.client.get("/v1/notes/place", Affinity_Consistency=other), "bad-request",
+                           detail=f"the key is in partition {partition}")
+        for bound in (f"at-least={place}", "eventual; max-lag=1s"):
+            self.assertProblem(self.client.get("/v1/notes", Affinity_Consistency=bound), "bad-request", detail="a scan")
+
     def test_reads_are_strict_or_eventual(self):
         self.put("/v1/notes/strict", b"1", Affinity_Consistency="strict")
-        for value in ("Strict", "eventual"):
+        for value in ("Strict", "eventual", "eventual; max-lag=1s"):
             self.assertStatus(self.client.get("/v1/notes/strict", Affinity_Consistency=value), 200)
-        for value in ("eventual; max-lag=1s", "at-least=0:5", "none"):
+        for value in ("eventual; max-lag=1", "at-least=5", "none"):
             self.assertProblem(self.client.get("/v1/notes/strict", Affinity_Consistency=value), "bad-request")
         answer = self.client.put("/v1/notes/strict", b"2", Affinity_Consistency="eventual")
         self.assertProblem(answer, "bad-request")

@@ -107,6 +107,21 @@ int aff_port_get_local(struct aff_port *port, const struct aff_space *space, aff
     return get(fake_of(port), key, ret_found);
 }
 
+int aff_port_get_bounded(struct aff_port *port, const struct aff_space *space, aff_bytes key,
+                         const struct aff_bound *bound, struct aff_found *ret_found)
+{
+    (void)space;
+    fake_of(port)->bound = *bound;
+    return fake_of(port)->script.behind ? AFF_EAGAIN : get(fake_of(port), key, ret_found);
+}
+
+uint32_t aff_space_partition(const struct aff_space *space, aff_bytes key)
+{
+    (void)space;
+    (void)key;
+    return 3;
+}
+
 void aff_port_done(struct aff_port *port)
 {
     assert(fake_of(port)->snapshots == 1);
@@ -296,6 +311,13 @@ void aff_port_read(struct aff_port *port, const struct aff_space *space, struct 
     call->op.deadline_ns = deadline_ns;
     call->reads = true;
     begin(port, space, call);
+}
+
+void aff_port_read_bounded(struct aff_port *port, const struct aff_space *space, struct aff_call *call,
+                           const struct aff_bound *bound)
+{
+    fake_of(port)->bound = *bound;
+    aff_port_read(port, space, call);
 }
 
 void fake_answer_held(struct fake_router *fake)

@@ -9,6 +9,7 @@
 #include "router/inquiry.h"
 #include "router/later.h"
 #include "router/scan.h"
+#include "router/standby.h"
 
 enum { FAKE_VALUES_MAX = 64, FAKE_VALUE_MAX = 1 << 21 };
 
@@ -29,6 +30,7 @@ struct fake_script {
     const char *reply, *reply_type, *problem, *title, *detail;
     int read_code;          /* of aff_port_get() */
     bool no_lease;          /* aff_port_get() wants a barrier */
+    bool behind;            /* the copy has not what a bounded read wants */
     unsigned scan_waits_at; /* the scan waits before its entry of this number, from 1; 0: never */
     unsigned scan_fails_at; /* it fails there */
     int scan_code;          /* with this */
@@ -48,6 +50,7 @@ struct fake_seen {
     bool identified;
     struct aff_digest id, request;
     bool has_deadline;
+    struct aff_bound bound; /* of the last read that had one */
 };
 
 struct fake_value {
@@ -64,6 +67,7 @@ struct fake_router {
     const struct aff_space *spaces;
     struct fake_script script;
     struct fake_seen seen;
+    struct aff_bound bound; /* of the last read that had one; it is told in `seen` */
     unsigned calls, barriers, reads, released, snapshots;
     int64_t next_offset;
     struct fake_value values[FAKE_VALUES_MAX];

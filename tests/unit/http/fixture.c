@@ -200,6 +200,7 @@ void fixture_script(struct fixture *f, struct fake_script script)
 static void get_seen(struct fixture *f, void *arg)
 {
     *(struct fake_seen *)arg = f->fake->seen;
+    ((struct fake_seen *)arg)->bound = f->fake->bound;
 }
 
 struct fake_seen fixture_seen(struct fixture *f)

@@ -138,16 +138,65 @@ static void an_event_time_is_a_number_of_milliseconds(void **state)
 static void strict_and_eventual_reads_are_served(void **state)
 {
     (void)state;
-    enum aff_consistency c = AFF_CONSISTENCY_EVENTUAL;
+    struct aff_wanted_consistency c = { .kind = AFF_CONSISTENCY_EVENTUAL };
     assert_null(aff_consistency_parse(aff_str("strict"), &c));
-    assert_int_equal(c, AFF_CONSISTENCY_STRICT);
+    assert_int_equal(c.kind, AFF_CONSISTENCY_STRICT);
     assert_null(aff_consistency_parse(aff_str(" Eventual "), &c));
-    assert_int_equal(c, AFF_CONSISTENCY_EVENTUAL);
+    assert_int_equal(c.kind, AFF_CONSISTENCY_EVENTUAL);
     assert_null(aff_consistency_parse(aff_str(" Strict "), &c));
-    assert_int_equal(c, AFF_CONSISTENCY_STRICT);
-    assert_non_null(strstr(aff_consistency_parse(aff_str("eventual; max-lag=500ms"), &c), "this version"));
-    assert_non_null(strstr(aff_consistency_parse(aff_str("at-least=3:7"), &c), "this version"));
-    assert_null(strstr(aff_consistency_parse(aff_str("whatever"), &c), "this version"));
+    assert_int_equal(c.kind, AFF_CONSISTENCY_STRICT);
+}
+
+static void a_read_says_how_much_it_must_have_seen(void **state)
+{
+    (void)state;
+    struct aff_wanted_consistency c;
+    assert_null(aff_consistency_parse(aff_str("at-least=3:1042"), &c));
+    assert_int_equal(c.kind, AFF_CONSISTENCY_AT_LEAST);
+    assert_int_equal(c.partition, 3);
+    assert_int_equal(c.offset, 1042);
+    assert_null(aff_consistency_parse(aff_str(" AT-LEAST = 0:0 "), &c));
+    assert_int_equal(c.partition, 0);
+    assert_int_equal(c.offset, 0);
+    assert_null(aff_consistency_parse(aff_str("eventual; max-lag=500ms"), &c));
+    assert_int_equal(c.kind, AFF_CONSISTENCY_MAX_LAG);
+    assert_int_equal(c.max_lag_ms, 500);
+    assert_null(aff_consistency_parse(aff_str("Eventual ;Max-Lag = 2s"), &c));
+    assert_int_equal(c.max_lag_ms, 2000);
+}
+
+static void a_consistency_that_cannot_be_read_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *told;
+    } faults[] = {
+        { "", "must be" },
+        { "whatever", "must be" },
+        { "at-least", "must be" },
+        { "strict; max-lag=1s", "must be" },
+        { "at-least=", "wants a place" },
+        { "at-least=3", "wants a place" },
+        { "at-least=3:", "wants a place" },
+        { "at-least=:3", "wants a place" },
+        { "at-least=-1:3", "wants a place" },
+        { "at-least=3:4:5", "wants a place" },
+        { "at-least=4294967296:0", "wants a place" },
+        { "at-least=0:9223372036854775807", "wants a place" },
+        { "eventual;", "stands nothing" },
+        { "eventual; max-lag", "stands nothing" },
+        { "eventual; max-lag=", "stands nothing" },
+        { "eventual; max-lag=0ms", "stands nothing" },
+        { "eventual; max-lag=500", "stands nothing" },
+        { "eventual; max-age=5s", "stands nothing" },
+        { "eventual=5s", "stands nothing" },
+    };
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        struct aff_wanted_consistency c;
+        const char *told = aff_consistency_parse(aff_str(faults[i].text), &c);
+        if (!told || !strstr(told, faults[i].told))
+            fail_msg("'%s' is told to be: %s", faults[i].text, told ? told : "right");
+    }
 }
 
 static void an_idempotency_key_is_visible_and_not_too_long(void **state)
@@ -172,6 +221,8 @@ int main(void)
         cmocka_unit_test(a_lifetime_has_a_unit),
         cmocka_unit_test(an_event_time_is_a_number_of_milliseconds),
         cmocka_unit_test(strict_and_eventual_reads_are_served),
+        cmocka_unit_test(a_read_says_how_much_it_must_have_seen),
+        cmocka_unit_test(a_consistency_that_cannot_be_read_is_told),
         cmocka_unit_test(an_idempotency_key_is_visible_and_not_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

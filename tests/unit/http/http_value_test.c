@@ -446,10 +446,31 @@ static void consistency_is_strict_or_eventual(void **state)
     assert_problem(&r, 404, "not-found", NULL);
     send_body("PUT /v1/notes/nothing", "Affinity-Consistency: eventual\r\n", "1");
     assert_problem(&r, 400, "bad-request", "a write is always strict");
-    get("/v1/notes/nothing", "Affinity-Consistency: eventual; max-lag=500ms\r\n");
-    assert_problem(&r, 400, "bad-request", "this version");
-    get("/v1/notes/nothing", "Affinity-Consistency: at-least=3:7\r\n");
-    assert_problem(&r, 400, "bad-request", "this version");
+}
+
+static void a_read_says_what_it_must_have_seen(void **state)
+{
+    (void)state;
+    for (int behind = 0; behind < 2; behind++) { /* answered in the handler, and later */
+        fixture_script(f, (struct fake_script){ .behind = behind });
+        get("/v1/notes/nothing", "Affinity-Consistency: eventual; max-lag=500ms\r\n");
+        assert_problem(&r, 404, "not-found", NULL);
+        struct aff_bound bound = fixture_seen(f).bound;
+        assert_int_equal(bound.after, -1);
+        assert_int_equal(bound.max_age_ns, 500000000);
+        get("/v1/notes/nothing", "Affinity-Consistency: at-least=3:7\r\n");
+        assert_problem(&r, 404, "not-found", NULL);
+        assert_int_equal(fixture_seen(f).bound.after, 7);
+    }
+    fixture_script(f, (struct fake_script){ 0 });
+    get("/v1/notes/nothing", "Affinity-Consistency: at-least=2:7\r\n");
+    assert_problem(&r, 400, "bad-request", "the key is in partition 3");
+    get("/v1/notes/nothing", "Affinity-Consistency: at-least=7\r\n");
+    assert_problem(&r, 400, "bad-request", "wants a place");
+    get("/v1/notes", "Affinity-Consistency: at-least=3:7\r\n");
+    assert_problem(&r, 400, "bad-request", "a scan is strict or eventual");
+    send_body("PUT /v1/notes/nothing", "Affinity-Consistency: at-least=3:7\r\n", "1");
+    assert_problem(&r, 400, "bad-request", "a write is always strict");
 }
 
 /* ---- routes ---- */
@@ -636,6 +657,7 @@ int main(void)
         cmocka_unit_test(an_idempotency_key_is_told_apart_by_scope_and_request),
         cmocka_unit_test(a_bad_idempotency_key_is_400),
         cmocka_unit_test(consistency_is_strict_or_eventual),
+        cmocka_unit_test(a_read_says_what_it_must_have_seen),
         cmocka_unit_test(what_is_not_there_is_404),
         cmocka_unit_test(another_method_is_405_with_those_that_are_allowed),
         cmocka_unit_test(options_tells_what_is_allowed),
