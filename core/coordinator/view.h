@@ -32,7 +32,7 @@ struct aff_view_node {
 
 struct aff_view_part {
     uint32_t epoch;                  /* major, of the owner; 0: it never had one */
-    int16_t leader;                  /* the owner, if that incarnation lives */
+    int16_t leader;                  /* the owner, if that incarnation lives; or its node, when that leads in the log still */
     int16_t next;                    /* a hand-over to it is under way */
     int16_t target;                  /* it is wished to lead */
     uint8_t replicas_count, in_step; /* in_step: a bit for each of `replicas`, as last reported */

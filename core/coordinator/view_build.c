@@ -50,6 +50,24 @@ static void fill_node(struct aff_view_node *to, const struct aff_roster_node *fr
     to->draining = from->draining;
 }
 
+/*
+ * The owner, if that incarnation lives. A node whose session was lost is another incarnation now; when it says that it leads in
+ * the log still, it is asked until the controller has decided.
+ */
+static int16_t leader_of(const struct build *build, const struct aff_assign_space *space, uint32_t partition)
+{
+    const struct aff_chunk_part *part = part_of(space, partition);
+    int16_t owner = aff_roster_owner(&build->roster, build->from->living, part->owner);
+    const struct aff_report_seat *seat;
+    char name[AFF_NODE_NAME_MAX + 1];
+
+    if (owner >= 0 || !aff_member_parse(part->owner, name, NULL))
+        return owner;
+    owner = aff_roster_find(&build->roster, name);
+    seat = aff_roster_seat(&build->roster, owner, space->name, partition);
+    return seat && seat->state == AFF_SEAT_LEADS ? owner : -1;
+}
+
 static void fill_part(struct build *build, const struct aff_assign_space *space, uint32_t partition,
                       struct aff_view_part *to)
 {
@@ -57,7 +75,7 @@ static void fill_part(struct build *build, const struct aff_assign_space *space,
     const struct aff_report_seat *leader = NULL;
 
     to->epoch = from->major;
-    to->leader = aff_roster_owner(&build->roster, build->from->living, from->owner);
+    to->leader = leader_of(build, space, partition);
     to->next = aff_roster_owner(&build->roster, build->from->living, from->next);
     to->target = from->target[0] ? aff_roster_find(&build->roster, from->target) : -1;
     to->replicas_count = from->replicas_count;

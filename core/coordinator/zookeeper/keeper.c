@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RETRY_MS = 500, PAUSE_MS = 250 };
+enum { RETRY_MS = 500, PAUSE_MS = 250, TICKS = 4 /* in the time between two reports */ };
 
 /* ---- sessions ---- */
 
@@ -237,12 +237,12 @@ static void tick(struct aff_timer *timer)
         k->trouble[0] = '\0'; /* it is told again if it is still so */
         k->view_due = true;
     }
-    if (k->connected) {
+    if (k->connected && ++k->ticks % TICKS == 0)
         aff_keeper_reports_tick(k);
+    if (k->connected)
         aff_keeper_seats_tick(k);
-    }
     keeper_due(k);
-    aff_loop_timer_set(k->loop, &k->tick, keeper_now(k) + keeper_h_ms(k) * AFF_NS_PER_MS);
+    aff_loop_timer_set(k->loop, &k->tick, keeper_now(k) + keeper_h_ms(k) * AFF_NS_PER_MS / TICKS);
 }
 
 /* ---- life ---- */

@@ -215,6 +215,7 @@ struct keeper {
     /* the loop's */
     struct aff_hook hook;
     struct aff_timer tick;
+    unsigned ticks;
     bool due;
     struct aff_zk *zk;
     bool connected, over, refused;

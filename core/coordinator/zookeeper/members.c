@@ -150,6 +150,7 @@ static void registered(struct keeper *k, const char *name)
     aff_log(k->opts.logger, INFO, "coordinator.registered", aff_f_str("member", k->member),
             aff_f_int("session_ms", k->session_ms));
     k->view_due = true;
+    aff_keeper_reports_tick(k); /* the controller waits for it */
 }
 
 static void created(struct aff_zk_call *call, const struct aff_zk_reply *reply)

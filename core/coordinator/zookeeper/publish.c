@@ -185,30 +185,6 @@ void aff_keeper_wishes_fini(struct keeper *k)
         free(aff_container_of(link, struct keeper_wish, link));
 }
 
-/* Another replica that is in step, on a node that lives and stays; of those the one that leads the least. -1: none. */
-static int best(const struct aff_view *view, const struct aff_view_part *part)
-{
-    uint32_t fewest = UINT32_MAX;
-    int found = -1;
-
-    for (int i = 0; i < part->replicas_count; i++) {
-        int16_t node = part->replicas[i];
-        uint32_t leads = 0;
-
-        if (node < 0 || node == part->leader || !view->nodes[node].live || view->nodes[node].draining ||
-            !(part->in_step >> i & 1))
-            continue;
-        for (size_t s = 0; s < view->spaces_count; s++)
-            for (uint32_t p = 0; p < view->spaces[s].partitions; p++)
-                leads += view->spaces[s].parts[p].leader == node;
-        if (leads < fewest) {
-            fewest = leads;
-            found = node;
-        }
-    }
-    return found;
-}
-
 static int named(const struct aff_view *view, const struct aff_view_part *part, const char *to)
 {
     for (int i = 0; i < part->replicas_count; i++)
@@ -228,7 +204,7 @@ static int fill_wish(const struct aff_view *view, const char *keyspace, const ch
     if (wish->space == view->spaces_count || wish->partition >= view->spaces[wish->space].partitions)
         return aff_fail_with(err, AFF_EINVAL, "there is no partition %u of a keyspace '%s'", wish->partition, keyspace);
     part = &view->spaces[wish->space].parts[wish->partition];
-    node = to ? named(view, part, to) : best(view, part);
+    node = to ? named(view, part, to) : aff_view_best(view, part);
     if (node < 0 && to)
         return aff_fail_with(err, AFF_EINVAL, "'%s' holds no replica of %s/%u", to, keyspace, wish->partition);
     if (node < 0)

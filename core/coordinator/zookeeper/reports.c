@@ -175,29 +175,49 @@ static void begin_round(struct keeper *k)
         end_round(k);
 }
 
-/* A hand-over is wanted or under way, or a replica is to catch up: the next step waits for what a report says. */
-static bool busy(const struct keeper *k)
+/* A partition has no owner that lives, a hand-over is wanted or under way, a replica is to catch up. */
+static bool moves(const struct keeper *k, const struct aff_chunk_part *part)
+{
+    return part->target[0] || part->next[0] || part->leaving || !part->owner[0] ||
+           !aff_members_live(&k->members.living, part->owner);
+}
+
+static bool something_moves(const struct keeper *k)
 {
     for (size_t s = 0; s < k->spaces_count; s++)
         for (size_t i = 0; i < k->spaces[s].chunks_count; i++) {
             const struct aff_chunk *chunk = &k->spaces[s].chunks[i].now;
 
             for (uint32_t p = 0; p < chunk->count; p++)
-                if (chunk->parts[p].target[0] || chunk->parts[p].leaving || chunk->parts[p].next[0] ||
-                    !chunk->parts[p].owner[0])
+                if (moves(k, &chunk->parts[p]))
                     return true;
         }
     return false;
 }
 
+/* A member is so new that nothing is known of it, and it is about to say so. */
+static bool somebody_is_new(struct keeper *k)
+{
+    for (size_t i = 0; i < k->members.living.count; i++) {
+        const struct aff_view_node *node = &k->members.living.nodes[i];
+        const struct aff_report *report = aff_keeper_report_of(k, node->name);
+        char member[AFF_MEMBER_MAX + 1];
+
+        aff_member_format(member, node->name, node->incarnation);
+        if (!report || strcmp(report->member, member) != 0)
+            return true;
+    }
+    return false;
+}
+
 void aff_keeper_reports_step(struct keeper *k)
 {
-    int64_t every_ms;
+    int64_t since_ms = (keeper_now(k) - k->reports.round_ns) / AFF_NS_PER_MS, h_ms = keeper_h_ms(k);
 
     if (k->reports.pending > 0 || !k->members.complete)
         return;
-    every_ms = busy(k) ? keeper_h_ms(k) : KEEPER_REPORTS_MS;
-    if (k->reports.due || keeper_now(k) - k->reports.round_ns >= every_ms * AFF_NS_PER_MS)
+    if (k->reports.due || since_ms >= KEEPER_REPORTS_MS || (since_ms >= h_ms && something_moves(k)) ||
+        (since_ms >= h_ms / 4 && somebody_is_new(k) && something_moves(k)))
         begin_round(k);
 }
 

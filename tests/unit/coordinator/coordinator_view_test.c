@@ -90,8 +90,44 @@ static void test_view(void **state)
     aff_report_fini(&three);
 }
 
+/* Its session was lost, and it is another incarnation now: others ask it on, as long as it says that it leads. */
+static void a_node_that_leads_on_is_the_leader_until_the_controller_decided(void **state)
+{
+    static struct aff_chunk chunk;
+    struct aff_view_node nodes[] = { { .name = "n1", .incarnation = 1, .live = true } };
+    struct aff_members living = { nodes, 1 };
+    struct aff_assign_space space = { .name = "accounts", .partitions = 2, .replicas = 1, .chunks = &chunk };
+    struct aff_report report;
+    const struct aff_report *const reports[] = { &report };
+    struct aff_view_sources sources = {
+        .self = "n1", .spaces = &space, .spaces_count = 1, .living = &living, .reports = reports, .reports_count = 1
+    };
+    const char *const replicas[] = { "n1" };
+    struct aff_view *view;
+    aff_error err;
+
+    (void)state;
+    aff_chunk_init(&chunk, "accounts", 2, 0);
+    for (int p = 0; p < 2; p++) {
+        assert_int_equal(aff_chunk_place(&chunk.parts[p], replicas, 1, 0, &err), 0);
+        assert_int_equal(aff_chunk_grant(&chunk.parts[p], "n1-0000000001", &living, &err), 0);
+    }
+    nodes[0].incarnation = 2;
+    aff_report_init(&report, "n1-0000000002", false);
+    aff_report_add(&report, "accounts", 0, AFF_SEAT_LEADS, 10);
+    aff_report_add(&report, "accounts", 1, AFF_SEAT_IN_STEP, 10);
+    view = aff_view_build(&sources);
+    assert_int_equal(view->spaces[0].parts[0].leader, 0);
+    assert_int_equal(view->spaces[0].parts[1].leader, -1);
+    (void)aff_view_drop(view);
+    aff_report_fini(&report);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_view) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_view),
+        cmocka_unit_test(a_node_that_leads_on_is_the_leader_until_the_controller_decided),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
