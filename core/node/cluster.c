@@ -12,6 +12,7 @@
 
 #include "base/alloc.h"
 #include "node/admin.h"
+#include "node/advertise.h"
 #include "router/serve.h"
 
 #include <stdio.h>
@@ -198,42 +199,14 @@ static void on_changed(struct aff_coordinator_watch *watch)
             aff_loop_call(node->loops[i].loop, &node->loops[i].named);
 }
 
-/* ---- addresses that others are told ---- */
-
-static void print_address(const char *host, const char *port, char out[AFF_ADDRESS_MAX])
-{
-    (void)snprintf(out, AFF_ADDRESS_MAX, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
-}
-
-/* As advertised, else as bound. Port 0 of what is advertised stands for the bound one. */
-static void address_of(const struct aff_config_address *advertise, const char *bound, char out[AFF_ADDRESS_MAX])
-{
-    const char *colon = strrchr(bound, ':');
-    if (!advertise->text)
-        (void)snprintf(out, AFF_ADDRESS_MAX, "%s", bound);
-    else if (advertise->port)
-        (void)snprintf(out, AFF_ADDRESS_MAX, "%s", advertise->text);
-    else
-        print_address(advertise->host, colon ? colon + 1 : "0", out);
-}
-
-/* Who listens on all addresses is reached by clients where other nodes reach it. */
-static void http_address(const struct aff_node *node, char out[AFF_ADDRESS_MAX])
-{
-    const struct aff_config_http *http = &node->config->http[0];
-    struct aff_config_address as_peer = { .text = node->config->peer.advertise.text, .host = node->config->peer.advertise.host };
-    bool other = !http->advertise.text && aff_config_is_any(&http->listen);
-    address_of(other ? &as_peer : &http->advertise, node->addresses[0], out);
-}
-
 /* ---- joining ---- */
 
 int aff_node_join(struct aff_node *node, aff_error *err)
 {
     char http[AFF_ADDRESS_MAX] = "", peer[AFF_ADDRESS_MAX];
     if (node->config->http_count)
-        http_address(node, http);
-    address_of(&node->config->peer.advertise, aff_peer_listener_address(node->peer_listener), peer);
+        aff_advertised_http(&node->config->http[0], &node->config->peer.advertise, node->addresses[0], http);
+    aff_advertised(&node->config->peer.advertise, aff_peer_listener_address(node->peer_listener), peer);
     struct aff_member self = {
         .name = node->config->node.name,
         .http = http,
@@ -271,13 +244,30 @@ static void count_part(const struct aff_node *node, const struct aff_view *view,
     const struct aff_view_part *part = &view->spaces[space].parts[p];
     struct aff_part_info info;
     aff_router_part_info(aff_router_space_at(node->router, space), p, &info);
-    to->unassigned += part->replicas_count == 0;
     if (!holds(view, part))
         return;
     to->held++;
     to->in_order += in_order(&info);
     if (!in_order(&info) && !to->waits.space)
         to->waits = info;
+}
+
+/*
+ * Partitions that nobody should hold. A keyspace that has none at all, beside others that have, does not count: while a configuration
+ * with a new keyspace goes from node to node, the one that decides may not know it yet; and nodes must be ready for that to go on.
+ */
+static uint64_t count_unassigned(const struct aff_view *view)
+{
+    uint64_t all = 0, assigned = 0, begun = 0;
+    for (size_t i = 0; i < view->spaces_count; i++) {
+        uint64_t here = 0;
+        for (uint32_t p = 0; p < view->spaces[i].partitions; p++)
+            here += view->spaces[i].parts[p].replicas_count > 0;
+        all += view->spaces[i].partitions;
+        assigned += here;
+        begun += here ? view->spaces[i].partitions : 0;
+    }
+    return (assigned ? begun : all) - assigned;
 }
 
 void aff_node_membership(const struct aff_node *node, struct aff_membership *ret)
@@ -287,6 +277,8 @@ void aff_node_membership(const struct aff_node *node, struct aff_membership *ret
     c->ops->health(c, &ret->health);
     struct aff_view *view = c->ops->view(c);
     ret->known = view && view->self >= 0;
+    if (ret->known)
+        ret->unassigned = count_unassigned(view);
     for (size_t i = 0; ret->known && i < view->spaces_count; i++)
         for (uint32_t p = 0; p < view->spaces[i].partitions; p++)
             count_part(node, view, i, p, ret);

@@ -4,6 +4,7 @@
  *   keyspaces.c  what is served: the configuration's keyspaces and the application's
  *   limits.c     open files and address space
  *   build.c      makes the parts in order, frees them in reverse
+ *   advertise.c  the addresses that others are told
  *   cluster.c    the parts that a node among others has: coordinator, peers; joining; how it stands in the cluster
  *   log.c        the changelog as the configuration has it; asks for its topics while the loops run already
  *   node.c       life: start, drain, stop; the public functions
@@ -29,6 +30,7 @@
 #include "config/config.h"
 #include "coordinator/coordinator.h"
 #include "http/server.h"
+#include "node/advertise.h"
 #include "node/keyspaces.h"
 #include "node/supervisor.h"
 #include "partition/partition.h"
@@ -37,8 +39,6 @@
 #include <affinity/node.h>
 #include <pthread.h>
 #include <stdatomic.h>
-
-enum { AFF_ADDRESS_MAX = 96 };
 
 /* What the owner asks of a loop, and what the loop has done of it. */
 enum aff_loop_stage {

@@ -33,11 +33,17 @@ typedef struct aff_node_opts {
 
 /* The same in steps, for an application with a main loop of its own. Any thread, one at a time. */
 AFF_API int aff_node_new(const aff_node_opts *opts, aff_node **ret_node, aff_error *err) AFF_MUST_USE;
-/* Starts threads and listeners; returns when every partition of this node serves or one failed. */
+/*
+ * Starts threads and listeners; returns when every partition of this node serves or one failed; of a node of a cluster when it leads, or
+ * is in step with, all that it should hold.
+ */
 AFF_API int aff_node_start(aff_node *node, aff_error *err) AFF_MUST_USE;
 /* Address that listener `index` is bound to, as "127.0.0.1:41234"; NULL when there is none. Lives until aff_node_free(). */
 AFF_API const char *aff_node_address(const aff_node *node, unsigned index);
-/* Refuses new requests, finishes what is under way (at most `timeout_ms`), closes the stores. AFF_ETIMEDOUT: something was cut off. */
+/*
+ * Gives away what it leads (in a cluster), refuses new requests, finishes what is under way (all of it within `timeout_ms`), closes the
+ * stores. AFF_ETIMEDOUT: something was cut off.
+ */
 AFF_API int aff_node_stop(aff_node *node, int64_t timeout_ms);
 AFF_API void aff_node_free(aff_node *node); /* stops at once when it runs; accepts NULL */
 
