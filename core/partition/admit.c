@@ -163,6 +163,10 @@ int aff_core_flight_send(struct aff_core *core, struct aff_flight *f)
     code = core->w.log->append(core->w.log, &core->scratch);
     if (code == 0 || code == AFF_EUNSAFE)
         learn_safety(core, code == AFF_EUNSAFE);
+    if (code == 0)
+        core->refused_since_ns = 0;
+    else if (core->refused_since_ns == 0)
+        core->refused_since_ns = aff_core_now(core);
     if (code != 0) {
         if (code == AFF_EAGAIN || core->unsafe || aff_list_empty(&f->carried)) /* nobody to tell: it is tried again */
             aff_core_stalled(core, true);

@@ -68,6 +68,13 @@ struct aff_core *aff_core_free(struct aff_core *core)
 
 /* ---- roles ---- */
 
+static int64_t owed_since(const struct aff_core *core)
+{
+    if (core->flight_count > 0)
+        return aff_container_of(core->flights.next, const struct aff_flight, link)->sent_ns;
+    return core->refused_since_ns;
+}
+
 void aff_core_standing(const struct aff_core *core, struct aff_standing *ret)
 {
     *ret = (struct aff_standing){
@@ -80,6 +87,7 @@ void aff_core_standing(const struct aff_core *core, struct aff_standing *ret)
         .dirty = core->dirty,
         .in_flight = core->flight_count,
         .queued = core->queued,
+        .owed_since_ns = owed_since(core),
         .serves = core->serves,
         .failure = core->role == AFF_ROLE_FAILED ? core->failure : NULL,
     };

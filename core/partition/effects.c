@@ -252,9 +252,12 @@ static uint64_t entropy_u64(struct aff_world_entropy *e)
 static enum aff_seat_state seat_state(const struct aff_partition *p, const struct aff_standing *s)
 {
     bool leads = s->role == AFF_ROLE_MASTER || s->role == AFF_ROLE_SETTLING;
+    int64_t now = aff_mono_ns(aff_loop_clock(p->group->loop));
 
     if (s->role == AFF_ROLE_FAILED || atomic_load(&p->shared.role) == AFF_ROLE_FAILED) /* perhaps it could not even begin */
         return AFF_SEAT_FAILED;
+    if ((leads || s->role == AFF_ROLE_CLAIMING) && s->owed_since_ns && now - s->owed_since_ns >= AFF_SEAT_STALL_NS)
+        return AFF_SEAT_STALLED;
     if (leads)
         return AFF_SEAT_LEADS;
     return s->role != AFF_ROLE_OPENING && s->applied >= s->log_end ? AFF_SEAT_IN_STEP : AFF_SEAT_BEHIND;

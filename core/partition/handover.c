@@ -106,6 +106,7 @@ void aff_core_say_go(struct aff_core *core)
     core->want_lead = core->granting = core->unsafe = false;
     core->caught_up = true;
     aff_core_stalled(core, false);
+    core->refused_since_ns = 0;
     core->next_idle_ns = core->next_expiry_ns = INT64_MAX;
     aff_core_set_role(core, AFF_ROLE_FOLLOWING);
     assert(!core->serves || AFF_WEAK(core, SERVE)); /* I9 */
@@ -213,10 +214,12 @@ static int has_arrived(const struct aff_core *core)
 {
     const struct aff_go *go = &core->take.go;
 
-    if (core->role != AFF_ROLE_FOLLOWING || !core->has_identity || go->major <= aff_epoch_major(core->cur.epoch))
+    if (core->role != AFF_ROLE_FOLLOWING || go->major <= aff_epoch_major(core->cur.epoch))
         return -1;
     if (core->frontier < go->end && !AFF_WEAK(core, EARLY))
         return go->end - core->frontier > BEHIND_MAX ? -1 : 0;
+    if (!core->has_identity)
+        return -1;
     return (aff_stamp_same_owner(core->cur, go->cur) && core->cur.seq == go->cur.seq) || AFF_WEAK(core, EARLY) ? 1 : -1;
 }
 

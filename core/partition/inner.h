@@ -9,6 +9,14 @@
 #include "partition/handover.h"
 #include "partition/partition.h"
 
+#define AFF_SEAT_STALL_NS (2 * AFF_NS_PER_S) /* so long a log may owe an answer before the seat says that it stalls */
+
+struct aff_partition_group {
+    struct aff_loop *loop;
+    struct aff_hook hook;
+    struct aff_list touched; /* partitions that something happened to in this pass */
+};
+
 struct aff_partition {
     struct aff_partition_shared shared;
     struct aff_partition_group *group;

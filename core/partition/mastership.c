@@ -253,6 +253,7 @@ void aff_core_lay_down(struct aff_core *core)
     core->own = (struct aff_stamp){ 0 };
     core->claim_pending = core->granting = core->resigning = core->caught_up = core->unsafe = core->interrupted = false;
     aff_core_stalled(core, false);
+    core->refused_since_ns = 0;
     core->retry_claim_ns = core->next_idle_ns = core->next_expiry_ns = INT64_MAX;
     aff_core_set_role(core, AFF_ROLE_FOLLOWING);
     aff_core_handover_void(core);

@@ -13,12 +13,6 @@
 
 enum { RESTART_S = 5, INDEX_BYTES = 64 * 1024, INDEX_RETRY_S = 5 };
 
-struct aff_partition_group {
-    struct aff_loop *loop;
-    struct aff_hook hook;
-    struct aff_list touched; /* partitions that something happened to in this pass */
-};
-
 /* ---- the end of a pass ---- */
 
 static void touch(struct aff_partition *p)
@@ -105,6 +99,22 @@ static void plan(struct aff_partition *p)
         aff_loop_timer_set(p->group->loop, &p->timer, next);
 }
 
+static void fire_watch(struct aff_timer *timer)
+{
+    touch(aff_container_of(timer, struct aff_partition, watch));
+}
+
+/* Looks again when what the log owes makes it a log that stalls. */
+static void watch(struct aff_partition *p, const struct aff_standing *s)
+{
+    int64_t at = s->owed_since_ns + AFF_SEAT_STALL_NS;
+
+    if (s->owed_since_ns == 0 || at <= aff_mono_ns(aff_loop_clock(p->group->loop)))
+        aff_loop_timer_cancel(p->group->loop, &p->watch);
+    else if (!aff_heap_has(&p->watch.node)) /* one that comes early looks again */
+        aff_loop_timer_set(p->group->loop, &p->watch, at);
+}
+
 static void fire_indexing(struct aff_timer *timer)
 {
     touch(aff_container_of(timer, struct aff_partition, indexing));
@@ -146,6 +156,7 @@ static bool flush_one(struct aff_partition *p)
     if (!more && aff_core_idle(p->core))
         aff_store_abort(store_of(p)); /* of a look-up: an idle partition holds no transaction */
     plan(p);
+    watch(p, &s);
     return more;
 }
 
@@ -426,7 +437,7 @@ static void wire(struct aff_partition *p)
     p->timer.fire = fire_tick;
     p->restart.fire = fire_restart;
     p->indexing.fire = fire_indexing;
-    p->watch.fire = fire_indexing;
+    p->watch.fire = fire_watch;
     aff_list_init(&p->touched);
     aff_list_init(&p->takes);
     aff_buf_init(&p->header);

@@ -118,6 +118,7 @@ struct aff_core {
     uint32_t queued;
     bool stalled;           /* the log took no more: wait for a report, or for a moment (others may have filled it) */
     int64_t retry_append_ns;
+    int64_t refused_since_ns; /* since when it takes nothing; 0: it took the last */
     bool unsafe;            /* it takes nothing, because it is not as it must be (I0): nobody is to wait for it */
     bool stall_told;        /* that writes are refused for a record that is not reported was logged */
     unsigned barriers;      /* BARRIERs in flight */

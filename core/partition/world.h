@@ -100,6 +100,7 @@ struct aff_standing {
     uint64_t dirty;
     uint64_t in_flight, queued;
     unsigned char identity[AFF_IDENTITY_LEN];
+    int64_t owed_since_ns;  /* monotonic: since when the log owes it a report, or takes nothing; 0: it does not */
     bool serves;            /* strict reads may be answered here while lease_until() is in the future */
     const char *failure;    /* text when FAILED */
 };

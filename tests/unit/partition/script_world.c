@@ -104,6 +104,50 @@ static int64_t lease_until(struct aff_world_coordinator *w, uint32_t major)
     return aff_container_of(w, struct script, coordinator)->lease_until;
 }
 
+static void gave(struct aff_world_coordinator *w, bool taken)
+{
+    struct script *s = aff_container_of(w, struct script, coordinator);
+
+    if (taken)
+        s->gave_taken++;
+    else
+        s->gave_back++;
+}
+
+static void took(struct aff_world_coordinator *w, uint32_t major)
+{
+    struct script *s = aff_container_of(w, struct script, coordinator);
+
+    s->took++;
+    s->took_major = major;
+}
+
+static void net_go(struct aff_world_net *w, const struct aff_go *go, int64_t deadline_ns)
+{
+    struct script *s = aff_container_of(w, struct script, net);
+
+    s->go = *go;
+    s->go_deadline_ns = deadline_ns;
+    s->goes++;
+    s->served_at_go = s->standing.serves;
+}
+
+static void net_moved(struct aff_world_net *w)
+{
+    aff_container_of(w, struct script, net)->moved++;
+}
+
+static void net_taken(struct aff_world_net *w, uint32_t major, bool leads)
+{
+    struct script *s = aff_container_of(w, struct script, net);
+
+    s->taken_major = major;
+    if (leads)
+        s->taken++;
+    else
+        s->refused++;
+}
+
 static uint64_t entropy_u64(struct aff_world_entropy *w)
 {
     return ++aff_container_of(w, struct script, entropy)->drawn;
@@ -126,6 +170,7 @@ void script_make(struct script *s)
         .log = &s->log,
         .store = &s->store,
         .coordinator = &s->coordinator,
+        .net = &s->net,
         .clock = &s->clock.clock,
         .entropy = &s->entropy,
         .host = &s->host,
@@ -147,8 +192,14 @@ struct script *script_new(void)
                                       .tombstone_retention_ms = 7 * 24 * 3600 * INT64_C(1000) };
     s->log = (struct aff_world_log){ log_append, log_read, log_reset, log_keep_from };
     s->coordinator = (struct aff_world_coordinator){
-        .request_epoch = request_epoch, .deposed = deposed, .heard = heard, .lease_until = lease_until
+        .request_epoch = request_epoch,
+        .deposed = deposed,
+        .heard = heard,
+        .lease_until = lease_until,
+        .gave = gave,
+        .took = took,
     };
+    s->net = (struct aff_world_net){ net_go, net_moved, net_taken };
     s->entropy.u64 = entropy_u64;
     s->host.changed = changed;
     s->log_time_ms = INT64_MIN;

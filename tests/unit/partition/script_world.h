@@ -98,6 +98,7 @@ struct script {
     struct aff_world_log log;
     struct aff_world_store store;
     struct aff_world_coordinator coordinator;
+    struct aff_world_net net;
     struct aff_world_entropy entropy;
     struct aff_world_host host;
     uint64_t drawn; /* what entropy gave last */
@@ -128,6 +129,13 @@ struct script {
     aff_epoch deposed_by;
     unsigned heard;
     int64_t lease_until;
+
+    /* hand-overs */
+    struct aff_go go;       /* the last that was said */
+    int64_t go_deadline_ns;
+    unsigned goes, moved, gave_taken, gave_back, took, taken, refused;
+    uint32_t took_major, taken_major;
+    bool served_at_go; /* strict reads might be answered when it left */
 
     struct aff_standing standing; /* as last told to the host */
 
