@@ -148,9 +148,8 @@ struct aff_port *aff_port_free(struct aff_port *port)
     return NULL;
 }
 
-static int read_snapshot(struct aff_port *port, const struct space *s, aff_bytes key, struct aff_found *ret_found)
+static int read_snapshot(struct aff_port *port, const struct space *s, uint32_t index, aff_bytes key, struct aff_found *ret_found)
 {
-    uint32_t index = aff_space_partition(&s->base, key);
     int found;
 
     assert(aff_loop_here(port->loop) && !port->open);
@@ -172,12 +171,13 @@ static int read_snapshot(struct aff_port *port, const struct space *s, aff_bytes
 int aff_port_get(struct aff_port *port, const struct aff_space *space, aff_bytes key, struct aff_found *ret_found)
 {
     const struct space *s = space->parts;
-    struct aff_partition *part = s->parts[aff_space_partition(space, key)];
+    uint32_t index = aff_space_partition(space, key);
+    struct aff_partition *part = s->parts[index];
     int code;
 
     if (!atomic_load(&aff_partition_shared(part)->serves))
         return aff_port_clustered(port) ? AFF_EAGAIN : AFF_ENOMASTER;
-    code = read_snapshot(port, s, key, ret_found);
+    code = read_snapshot(port, s, index, key, ret_found);
     if (code != 0)
         return code;
     code = aff_partition_may_serve(part);
@@ -190,7 +190,7 @@ int aff_port_get(struct aff_port *port, const struct aff_space *space, aff_bytes
 int aff_port_get_settled(struct aff_port *port, const struct aff_space *space, aff_bytes key, struct aff_found *ret_found)
 {
     const struct space *s = space->parts;
-    int code = read_snapshot(port, s, key, ret_found);
+    int code = read_snapshot(port, s, aff_space_partition(space, key), key, ret_found);
     struct aff_partition_shared *shared;
 
     if (code != 0)
@@ -206,7 +206,7 @@ int aff_port_get_settled(struct aff_port *port, const struct aff_space *space, a
 int aff_port_get_local(struct aff_port *port, const struct aff_space *space, aff_bytes key, struct aff_found *ret_found)
 {
     const struct space *s = space->parts;
-    int code = read_snapshot(port, s, key, ret_found);
+    int code = read_snapshot(port, s, aff_space_partition(space, key), key, ret_found);
 
     if (code == 0)
         ret_found->identity8 = atomic_load(&aff_partition_shared(s->parts[ret_found->partition])->identity8);
