@@ -15,6 +15,8 @@
 int aff_admin_livez(const struct aff_node *node, struct aff_buf *body);
 int aff_admin_readyz(struct aff_node *node, bool verbose, struct aff_buf *body);
 int aff_admin_metrics(struct aff_node *node, struct aff_buf *body); /* metrics.c */
+/* The part of /metrics that is of the cluster, cluster_metrics.c; false: no memory. */
+bool aff_admin_cluster_metrics(const struct aff_node *node, struct aff_buf *body);
 int aff_admin_cluster(const struct aff_node *node, struct aff_buf *body); /* cluster_page.c */
 
 const char *aff_role_name(enum aff_role role);

@@ -10,7 +10,7 @@
  *   node.c       life: start, drain, stop; the public functions
  *   admin.c      bodies of /livez, /readyz
  *   cluster_page.c  that of /cluster
- *   metrics.c    that of /metrics, the Prometheus text
+ *   metrics.c    that of /metrics, the Prometheus text; of the cluster: cluster_metrics.c
  *   moves.c      bodies of /cluster/drain and /cluster/handover
  *   openapi.c    /openapi.json, /docs
  *   verify.c     /verify: stores against their changelog

@@ -32,6 +32,8 @@ PART_VALUE(part_failed, info->role == AFF_ROLE_FAILED)
 PART_VALUE(part_epoch, aff_epoch_major(info->epoch))
 PART_VALUE(part_applied, info->applied)
 PART_VALUE(part_log_end, info->log_end)
+PART_VALUE(part_lag, info->log_end > info->applied ? info->log_end - info->applied : 0)
+PART_VALUE(part_stands_by, info->stands_by)
 PART_VALUE(part_dirty, info->dirty)
 PART_VALUE(part_in_flight, info->in_flight)
 PART_VALUE(part_queued, info->queued)
@@ -46,6 +48,8 @@ static const struct part_metric part_metrics[] = {
     { "aff_partition_epoch", AFF_PROM_GAUGE, "Major epoch of the last mastership known", part_epoch },
     { "aff_partition_applied", AFF_PROM_GAUGE, "Offset below which every record is applied", part_applied },
     { "aff_partition_log_end", AFF_PROM_GAUGE, "End of the changelog as last heard", part_log_end },
+    { "aff_partition_lag", AFF_PROM_GAUGE, "Offsets between what is applied here and that end", part_lag },
+    { "aff_partition_stands_by", AFF_PROM_GAUGE, "1 while another node leads and everything known of it is applied here", part_stands_by },
     { "aff_partition_dirty", AFF_PROM_GAUGE, "Keys whose last record is void and waits for its repair", part_dirty },
     { "aff_partition_in_flight", AFF_PROM_GAUGE, "Records handed to the changelog and not reported", part_in_flight },
     { "aff_partition_queued", AFF_PROM_GAUGE, "Requests that wait for their key", part_queued },
@@ -178,6 +182,7 @@ int aff_admin_metrics(struct aff_node *node, struct aff_buf *body)
     add_node(&prom, node);
     add_log(&prom, node);
     prom.failed |= !aff_http_metrics(node->https, node->loops_count, node->gate, body);
+    prom.failed |= !aff_admin_cluster_metrics(node, body);
     add_partitions(&prom, node);
     add_process(&prom, node);
     return prom.failed ? AFF_ENOMEM : 200;
