@@ -141,6 +141,32 @@ class NodesTest(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("nobody", done.stderr)
 
+    def test_every_node_tells_of_all_and_every_replica_is_verified(self):
+        self.put_all("nine")
+
+        def told():
+            """What each says of all nodes: the same, and everybody has its share, when what moves has come to rest."""
+            return {node.name: {n["name"]: (n["live"], n["leads"], n["holds"]) for n in node.view()["nodes"]} for node in self.nodes}
+
+        even = {name: {other: (True, 2, 4) for other in ("n1", "n2", "n3")} for name in ("n1", "n2", "n3")}
+        self.cluster.wait_for(lambda: told() == even, lambda: f"they say {told()}")
+        self.cluster.await_settled()
+        masters = self.cluster.masters()
+        for node in self.nodes:
+            page = node.view()
+            for part in page["partitions"]:
+                self.assertEqual(part["master"], masters[part["keyspace"], part["partition"]], f"as {node.name} sees it: {part}")
+                self.assertEqual([r["in_step"] for r in part["replicas"]], [True, True], f"as {node.name} sees it: {part}")
+            metrics = node.ask("GET", "/metrics").body.decode()
+            self.assertIn("\naff_cluster_nodes_live 3\n", metrics)
+            self.assertIn(f"\naff_cluster_leads {len(led_by(self.cluster, node.name))}\n", metrics)
+        done = self.run_cli("status", "--url", f"http://{self.nodes[0].http}")
+        self.assertEqual(done.returncode, 0, done)
+        self.assertIn("\n6 partitions: 0 without a master, 0 with a replica that is not in step\n", done.stdout)
+        done = self.run_cli("verify", "--url", f"http://{self.nodes[0].http}", "--timeout", "1m")
+        self.assertEqual(done.returncode, 0, f"{done.stdout}{done.stderr}")
+        self.assertIn("\n12 partitions: 12 equal, 0 differ, 0 not decided\n", done.stdout)
+
 
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1], verbosity=2)
