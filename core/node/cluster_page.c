@@ -8,6 +8,7 @@
 
 #include <affinity.h>
 #include <jansson.h>
+#include <string.h>
 
 /* ---- one partition ---- */
 
@@ -151,13 +152,24 @@ static json_t *single_json(const struct aff_node *node)
                      "http", node->config->http_count ? node->addresses[0] : "");
 }
 
+/* The next node by name; -1 before the first and after the last. */
+static int16_t after(const struct aff_view *view, int16_t node)
+{
+    int16_t next = -1;
+    for (int16_t i = 0; (size_t)i < view->nodes_count; i++)
+        if ((node < 0 || strcmp(view->nodes[i].name, view->nodes[node].name) > 0) &&
+            (next < 0 || strcmp(view->nodes[i].name, view->nodes[next].name) < 0))
+            next = i;
+    return next;
+}
+
 static json_t *nodes_json(const struct aff_node *node, const struct aff_view *view)
 {
     if (!aff_node_in_cluster(node))
         return single_json(node);
     json_t *list = json_array();
-    for (size_t i = 0; view && i < view->nodes_count; i++)
-        (void)json_array_append_new(list, node_json(view, (int16_t)i));
+    for (int16_t i = view ? after(view, -1) : -1; i >= 0; i = after(view, i))
+        (void)json_array_append_new(list, node_json(view, i));
     return list;
 }
 
