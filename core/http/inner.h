@@ -327,6 +327,7 @@ struct aff_verb {
 struct aff_route {
     enum aff_route_name name;
     const char *first; /* its first segment */
+    const char *second; /* NULL: any */
     unsigned count;    /* of segments */
     int (*resolve)(
         struct aff_exchange *x); /* finds keyspace, key, command: 0 or a code with a refusal noted; may be NULL */
@@ -336,8 +337,6 @@ struct aff_route {
 
 /* A page of the node (admin.c); `body` is taken over. A status below 0 is a code. */
 void aff_answer_page(struct aff_exchange *x, int status, struct aff_buf *body, const char *type);
-/* For the paths below /cluster (moves.c). */
-int aff_find_move(struct aff_exchange *x);
 
 enum aff_method aff_method_of(const char *text);
 void aff_route(struct aff_exchange *x);                                     /* sets x->route and x->verb, or refuses */
@@ -351,7 +350,7 @@ extern const struct aff_verb aff_verb_bulk;                                     
 extern const struct aff_verb aff_verb_outcome;                                                    /* outcome.c */
 extern const struct aff_verb aff_verb_livez, aff_verb_readyz, aff_verb_metrics, aff_verb_cluster; /* admin.c */
 extern const struct aff_verb aff_verb_verify, aff_verb_verified;                                  /* admin.c */
-extern const struct aff_verb aff_verb_move;                                                       /* moves.c */
+extern const struct aff_verb aff_verb_drain, aff_verb_handover;                                   /* moves.c */
 extern const struct aff_verb aff_verb_openapi, aff_verb_docs;                                     /* document.c */
 
 /* ---- value.c ---- */

@@ -7,15 +7,7 @@
 
 static bool is_drain(const struct aff_exchange *x)
 {
-    return aff_bytes_equal(x->target.segments[1], aff_str("drain"));
-}
-
-int aff_find_move(struct aff_exchange *x)
-{
-    if (is_drain(x) || aff_bytes_equal(x->target.segments[1], aff_str("handover")))
-        return 0;
-    aff_refuse(x, AFF_ENOROUTE, "below /cluster there are drain and handover");
-    return AFF_ENOROUTE;
+    return x->route->name == AFF_ROUTE_DRAIN;
 }
 
 static bool read_parameter(const struct aff_exchange *x, aff_bytes name, aff_bytes value, struct aff_http_move *move)
@@ -72,4 +64,5 @@ static void run_move(struct aff_exchange *x)
     aff_buf_fini(&body);
 }
 
-const struct aff_verb aff_verb_move = { .run = run_move };
+const struct aff_verb aff_verb_drain = { .run = run_move };
+const struct aff_verb aff_verb_handover = { .run = run_move };

@@ -119,11 +119,16 @@ static const struct aff_route routes[] = {
     PAGE(AFF_ROUTE_READYZ, "readyz", aff_verb_readyz),
     PAGE(AFF_ROUTE_METRICS, "metrics", aff_verb_metrics),
     PAGE(AFF_ROUTE_CLUSTER, "cluster", aff_verb_cluster),
-    { .name = AFF_ROUTE_MOVE,
+    { .name = AFF_ROUTE_DRAIN,
       .first = "cluster",
+      .second = "drain",
       .count = 2,
-      .resolve = aff_find_move,
-      .verbs = { [AFF_GET] = &aff_verb_move, [AFF_POST] = &aff_verb_move } },
+      .verbs = { [AFF_GET] = &aff_verb_drain, [AFF_POST] = &aff_verb_drain } },
+    { .name = AFF_ROUTE_HANDOVER,
+      .first = "cluster",
+      .second = "handover",
+      .count = 2,
+      .verbs = { [AFF_GET] = &aff_verb_handover, [AFF_POST] = &aff_verb_handover } },
     PAGE(AFF_ROUTE_OPENAPI, "openapi.json", aff_verb_openapi),
     PAGE(AFF_ROUTE_DOCS, "docs", aff_verb_docs),
     { .name = AFF_ROUTE_VERIFY,
@@ -147,7 +152,8 @@ static const struct aff_route whole_server = { .name = AFF_ROUTE_NONE };
 static const struct aff_route *find_route(const struct aff_target *target)
 {
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
-        if (routes[i].count == target->count && aff_bytes_equal(target->segments[0], aff_str(routes[i].first)))
+        if (routes[i].count == target->count && aff_bytes_equal(target->segments[0], aff_str(routes[i].first)) &&
+            (!routes[i].second || aff_bytes_equal(target->segments[1], aff_str(routes[i].second))))
             return &routes[i];
     return NULL;
 }

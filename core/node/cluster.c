@@ -57,10 +57,9 @@ static struct aff_coordinator_space *spaces_of(const struct aff_node *node)
     struct aff_coordinator_space *spaces = aff_xcalloc(node->served.count, sizeof *spaces);
     for (size_t i = 0; i < node->served.count; i++) {
         const struct aff_config_keyspace *k = node->served.items[i].settings;
-        spaces[i] = (struct aff_coordinator_space){ .name = k->name,
-                                                    .partitions = k->partitions,
-                                                    .replicas = k->replicas,
-                                                    .assigned = aff_config_assigned(k) };
+        spaces[i] = (struct aff_coordinator_space){
+            .name = k->name, .partitions = k->partitions, .replicas = k->replicas, .assigned = aff_config_assigned(k)
+        };
     }
     return spaces;
 }
@@ -217,8 +216,8 @@ int aff_node_join(struct aff_node *node, aff_error *err)
         node->loops[i].named.deliver = on_named;
     node->watch.changed = on_changed;
     node->coordinator->ops->watch(node->coordinator, &node->watch);
-    aff_log(&node->logger, INFO, "node.joining", aff_f_str("cluster", node->config->cluster), aff_f_str("name", self.name),
-            aff_f_str("peer", peer), aff_f_str("http", http));
+    aff_log(&node->logger, INFO, "node.joining", aff_f_str("cluster", node->config->cluster),
+            aff_f_str("name", self.name), aff_f_str("peer", peer), aff_f_str("http", http));
     return node->coordinator->ops->join(node->coordinator, &self, err);
 }
 
@@ -239,7 +238,8 @@ static bool in_order(const struct aff_part_info *info)
 }
 
 /* Counts one; any thread. */
-static void count_part(const struct aff_node *node, const struct aff_view *view, size_t space, uint32_t p, struct aff_membership *to)
+static void count_part(const struct aff_node *node, const struct aff_view *view, size_t space, uint32_t p,
+                       struct aff_membership *to)
 {
     const struct aff_view_part *part = &view->spaces[space].parts[p];
     struct aff_part_info info;
@@ -298,11 +298,12 @@ void aff_membership_tell(const struct aff_membership *s, char *text, size_t size
     else if (s->unassigned)
         (void)snprintf(text, size, "%llu partitions are given to no node yet", (unsigned long long)s->unassigned);
     else
-        (void)snprintf(text, size,
-                       "%llu of the %llu partitions held here are not in order; the first is keyspace %s, partition %u: it is %s at "
-                       "offset %lld of %lld",
-                       (unsigned long long)(s->held - s->in_order), (unsigned long long)s->held, s->waits.space->name,
-                       s->waits.partition, aff_role_name(s->waits.role), (long long)s->waits.applied, (long long)s->waits.log_end);
+        (void)snprintf(
+            text, size,
+            "%llu of the %llu partitions held here are not in order; the first is keyspace %s, partition %u: it is %s at "
+            "offset %lld of %lld",
+            (unsigned long long)(s->held - s->in_order), (unsigned long long)s->held, s->waits.space->name,
+            s->waits.partition, aff_role_name(s->waits.role), (long long)s->waits.applied, (long long)s->waits.log_end);
 }
 
 /* ---- leaving ---- */

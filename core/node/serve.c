@@ -153,7 +153,8 @@ static void drain(const struct process *p)
     bool waits = patient(p, aff_node_retired);
     if (!aff_node_leads_nothing(p->node))
         aff_log(&p->node->logger, WARN, "node.not_retired",
-                aff_f_str("what", "it leads partitions that nobody took over: they are without a leader until others notice"));
+                aff_f_str("what",
+                          "it leads partitions that nobody took over: they are without a leader until others notice"));
     aff_node_drain(p->node);
     if (waits)
         (void)patient(p, aff_node_drained);

@@ -12,7 +12,6 @@
 #include "coordinator/coordinator.h"
 #include "node/restart.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
