@@ -266,6 +266,112 @@ static void an_expired_key_goes_by_a_tombstone(void **state)
     assert_int_equal(found, 0);
 }
 
+/* ---- on demand: what a cluster's coordinator says ---- */
+
+static struct aff_seat *seat; /* as taken last */
+static uint32_t wanted;       /* the epoch that was asked for; 0: none */
+
+static int take_seat(struct aff_coordinator *c, struct aff_seat *s, aff_error *err)
+{
+    (void)c;
+    (void)err;
+    seat = s;
+    return 0;
+}
+
+static void leave_seat(struct aff_coordinator *c, struct aff_seat *s)
+{
+    (void)c;
+    (void)s;
+}
+
+static void request_epoch(struct aff_coordinator *c, struct aff_seat *s, uint32_t above)
+{
+    (void)c;
+    (void)s;
+    wanted = above + 1;
+}
+
+static void was_deposed(struct aff_coordinator *c, struct aff_seat *s, uint32_t newer)
+{
+    (void)c;
+    (void)s;
+    (void)newer;
+}
+
+static int64_t always_leased(struct aff_coordinator *c)
+{
+    (void)c;
+    return INT64_MAX;
+}
+
+static void pass_until(struct fixture *f, enum aff_seat_state state)
+{
+    for (int i = 0; i < PASSES && atomic_load(&seat->state) != (int)state; i++) {
+        aff_loop_pass(f->loop, AFF_NS_PER_MS);
+        if (wanted)
+            seat->granted(seat, wanted);
+        wanted = 0;
+    }
+    assert_int_equal(atomic_load(&seat->state), state);
+}
+
+static void it_opens_when_it_is_hosted_and_goes_on_where_it_was_when_it_is_again(void **state)
+{
+    static const struct aff_coordinator_ops ops = { .name = "test",
+                                                    .take = take_seat,
+                                                    .leave = leave_seat,
+                                                    .request_epoch = request_epoch,
+                                                    .deposed = was_deposed,
+                                                    .lease_until = always_leased };
+    struct aff_coordinator cluster = { &ops };
+    struct fixture *f = *state;
+    struct aff_store *store;
+    struct request r;
+    aff_error err = { 0 };
+
+    aff_partition_free(f->part);
+    struct aff_partition_opts opts = {
+        .core = { .keyspace = "things", .partitions = 1, .compaction_lag_ms = 3600000, .tombstone_retention_ms = 604800000 },
+        .topic = "test.things",
+        .group = f->group,
+        .changelog = f->log,
+        .coordinator = &cluster,
+        .store = { .folder = f->folder, .map_bytes = 64 << 20, .readers = 1, .boot_id = "b" },
+        .on_demand = true,
+    };
+    assert_int_equal(aff_partition_new(&opts, &f->part, &err), 0);
+    aff_partition_start(f->part);
+    assert_null(aff_partition_store(f->part));
+    assert_int_equal(atomic_load(&seat->state), AFF_SEAT_AWAY);
+    begin(&r, AFF_OP_PUT, "a", "early");
+    ask(f, &r);
+    assert_int_equal(r.op.result.code, AFF_ENOMASTER);
+    assert_int_equal(r.op.result.outcome, AFF_OUTCOME_NOT_APPLIED);
+
+    seat->host(seat);
+    store = aff_partition_store(f->part);
+    assert_non_null(store);
+    pass_until(f, AFF_SEAT_IN_STEP);
+    seat->unhost(seat);
+    assert_int_equal(atomic_load(&aff_partition_shared(f->part)->role), AFF_ROLE_AWAY);
+    assert_ptr_equal(aff_partition_store(f->part), store); /* readers of other loops may have it */
+    seat->host(seat);
+    assert_ptr_equal(aff_partition_store(f->part), store);
+    seat->lead(seat);
+    pass_until(f, AFF_SEAT_LEADS);
+    begin(&r, AFF_OP_PUT, "a", "one");
+    ask(f, &r);
+    assert_int_equal(r.op.result.code, 0);
+    for (int i = 0; i < PASSES && aff_partition_may_serve(f->part) == AFF_ENOMASTER; i++)
+        aff_loop_pass(f->loop, AFF_NS_PER_MS);
+    assert_int_equal(aff_partition_may_serve(f->part), AFF_EAGAIN); /* the lease is of another epoch */
+    atomic_store(&seat->leased_major, atomic_load(&aff_partition_shared(f->part)->major));
+    assert_int_equal(aff_partition_may_serve(f->part), 0);
+    aff_partition_free(f->part); /* before its coordinator */
+    f->part = NULL;
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -274,6 +380,7 @@ int main(void)
         TEST(a_condition_that_fails_is_refused),     TEST(commands_that_wait_leave_as_one_record),
         TEST(a_repeat_gets_the_first_answer),        TEST(the_store_is_resumed_after_a_restart),
         TEST(an_expired_key_goes_by_a_tombstone),
+        TEST(it_opens_when_it_is_hosted_and_goes_on_where_it_was_when_it_is_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
