@@ -78,6 +78,20 @@ class NodesTest(unittest.TestCase):
                 self.assertEqual(gone.status, 204, f"{gone}")
                 self.assertEqual(node.ask("GET", path, timeout=60).status, 404)
 
+    def test_copies_are_read_as_old_as_the_reader_allows(self):
+        """Three nodes hold two copies of a partition: each read is answered by the leader, a copy, or a node that asks the leader."""
+        for number, node in enumerate(self.nodes):
+            for key in KEYS[:12]:
+                path, body = f"/v1/accounts/copy-{key}", b'{"round":%d}' % number
+                place = node.ask("PUT", path, body, timeout=60, Content_Type="application/json").headers["affinity-position"]
+                for reader in self.nodes:
+                    own = reader.ask("GET", path, timeout=60, Affinity_Consistency=f"at-least={place}")
+                    self.assertEqual((own.status, own.body, own.headers["affinity-position"]), (200, body, place),
+                                     f"{key} through {reader.name}: {own}\n{reader.log()[-2000:]}")
+                    for lag in ("60s", "1ms"):  # by a word that is known mostly, and by one that has to be asked for
+                        young = reader.ask("GET", path, timeout=60, Affinity_Consistency=f"eventual; max-lag={lag}")
+                        self.assertEqual((young.status, young.body), (200, body), f"{key} through {reader.name}: {young}")
+
     def test_lines_and_pages_go_through_every_node(self):
         lines = b"".join(b'{"key":"line-%02d","value":%d}\n' % (i, i) for i in range(40))
         for node in self.nodes:
