@@ -50,6 +50,11 @@ class Kafka(Servers):
         self._close_topics()
         super().stop()
 
+    def start_all(self):
+        """After every one was killed or stopped: none of them serves without the others."""
+        told = self._run("start")
+        self.pids = {i: int(pid) for i, pid in enumerate(told["pid"], 1)}
+
     def stop_broker(self, i):
         """In order: it hands its partitions over first."""
         self.stop_one(i)
