@@ -320,7 +320,7 @@ int aff_cli_verify(int argc, char **argv)
     struct request request = { .command = argv[0], .timeout_ms = TIMEOUT_MS };
     aff_error err = { 0 };
     int status = read_options(argc, argv, &request);
-    if (status != AFF_EXIT_OK)
+    if (status != AFF_EXIT_OK || !request.url)
         return status;
     AFF_CLEANUP(aff_client_freep) struct aff_client *client = NULL;
     if (aff_client_new(request.url, &client, &err) != 0)

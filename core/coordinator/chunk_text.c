@@ -7,6 +7,7 @@
 #include "coordinator/text.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -139,7 +140,7 @@ static int read_replicas(const json_t *object, const struct aff_text_place *plac
     {
         if (!json_is_string(one) || !aff_node_name_valid(json_string_value(one)))
             return aff_text_fail(place, "replicas", "holds something that is not the name of a node", err);
-        strcpy(part->replicas[part->replicas_count++], json_string_value(one));
+        (void)snprintf(part->replicas[part->replicas_count++], sizeof part->replicas[0], "%s", json_string_value(one));
     }
     return 0;
 }

@@ -389,7 +389,7 @@ static json_t *run_json(const struct run *run, int64_t now_ns)
 {
     json_int_t verdicts[3] = { 0 };
     json_t *rows = json_array();
-    for (size_t i = 0; i < run->count; i++) {
+    for (size_t i = 0; run->rows && i < run->count; i++) {
         verdicts[verdict_of(&run->rows[i].result)] += run->rows[i].state == ROW_DONE;
         if (run->rows[i].state != ROW_WAITING)
             (void)json_array_append_new(rows, row_json(&run->rows[i]));
@@ -408,7 +408,7 @@ static struct run look(struct aff_verify *v)
 {
     pthread_mutex_lock(&v->lock);
     struct run run = v->run;
-    run.rows = run.count ? aff_xmemdup(run.rows, run.count * sizeof *run.rows) : NULL;
+    run.rows = run.count && run.rows ? aff_xmemdup(run.rows, run.count * sizeof *run.rows) : NULL;
     pthread_mutex_unlock(&v->lock);
     return run;
 }
