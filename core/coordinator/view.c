@@ -4,6 +4,7 @@
 #include "coordinator/view.h"
 
 #include "base/alloc.h"
+#include "coordinator/coordinator.h"
 
 #include <stdlib.h>
 
@@ -82,12 +83,29 @@ static size_t leads(const struct aff_view *view, int16_t node)
     return count;
 }
 
-int16_t aff_view_best(const struct aff_view *view, const struct aff_view_part *part)
+/* It follows, as far as known here, and may be in step by now: what is known of others is up to a second old. */
+static bool may_come_to_lead(const struct aff_view *view, const struct aff_view_part *part, int replica)
+{
+    const struct aff_view_node *node = &view->nodes[part->replicas[replica]];
+    bool follows = part->states[replica] == AFF_SEAT_BEHIND || part->states[replica] == AFF_SEAT_IN_STEP;
+
+    return follows && node->live && !node->draining && part->replicas[replica] != part->leader;
+}
+
+static int16_t best_of(const struct aff_view *view, const struct aff_view_part *part,
+                       bool (*can)(const struct aff_view *view, const struct aff_view_part *part, int replica))
 {
     int16_t best = -1;
 
     for (int i = 0; i < part->replicas_count; i++)
-        if (can_lead(view, part, i) && (best < 0 || leads(view, part->replicas[i]) < leads(view, best)))
+        if (can(view, part, i) && (best < 0 || leads(view, part->replicas[i]) < leads(view, best)))
             best = part->replicas[i];
     return best;
+}
+
+int16_t aff_view_best(const struct aff_view *view, const struct aff_view_part *part)
+{
+    int16_t best = best_of(view, part, can_lead);
+
+    return best >= 0 ? best : best_of(view, part, may_come_to_lead);
 }

@@ -66,7 +66,10 @@ struct aff_view *aff_view_drop(struct aff_view *view); /* NULL is fine; returns 
 uint64_t aff_view_features(const struct aff_view *view);
 /* The leader should hand over now: its target lives, is in step and does not drain. */
 bool aff_view_due(const struct aff_view *view, const struct aff_view_part *part);
-/* Who should lead the partition if the present leader should not: lives, in step, does not drain, leads least. -1: nobody. */
+/*
+ * Who should lead the partition if the present leader should not: lives, in step, does not drain, leads least. If none is in step, one
+ * that follows. -1: nobody.
+ */
 int16_t aff_view_best(const struct aff_view *view, const struct aff_view_part *part);
 
 #endif

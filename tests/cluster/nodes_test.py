@@ -1,5 +1,7 @@
 """nodes_test - three nodes that share their partitions: any of them takes any request, others take over from one that dies, is drained or
 is stopped. One broker and one ZooKeeper: what is tested is between the nodes."""
+import os
+import re
 import subprocess
 import sys
 import unittest
@@ -7,6 +9,8 @@ import unittest
 from cluster import Cluster
 
 AFFINITY = sys.argv[1]
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "doc", "operations.md"), encoding="utf-8") as doc:
+    OPERATIONS = doc.read()
 KEYS = [f"k{i}" for i in range(24)]
 
 
@@ -172,6 +176,8 @@ class NodesTest(unittest.TestCase):
                 self.assertEqual(part["master"], masters[part["keyspace"], part["partition"]], f"as {node.name} sees it: {part}")
                 self.assertEqual([r["in_step"] for r in part["replicas"]], [True, True], f"as {node.name} sees it: {part}")
             metrics = node.ask("GET", "/metrics").body.decode()
+            served = set(re.findall(r"^(aff_[a-z_]+)", metrics, re.M))
+            self.assertEqual(served, set(re.findall(r"`(aff_[a-z_]+)`", OPERATIONS)), "what is served, and doc/operations.md")
             self.assertIn("\naff_cluster_nodes_live 3\n", metrics)
             self.assertIn(f"\naff_cluster_leads {len(led_by(self.cluster, node.name))}\n", metrics)
         done = self.run_cli("status", "--url", f"http://{self.nodes[0].http}")

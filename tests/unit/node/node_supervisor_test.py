@@ -143,6 +143,7 @@ class SupervisorTest(unittest.TestCase):
         self.assertEqual(server.process.wait(PATIENCE_S), 0)
 
     def test_a_hang_up_ends_both(self):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever started this test may have it ignored, and that is inherited
         server = self.serve()
         worker = server.worker
         server.process.send_signal(signal.SIGHUP)
