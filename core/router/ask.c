@@ -87,6 +87,7 @@ void aff_port_ask(struct aff_port *port, const struct aff_space *space, struct a
 void aff_port_ask_forget(struct aff_port *port, struct aff_ask *ask)
 {
     assert(aff_loop_here(port->loop) && ask->trip.port == port);
+    (void)port;
     aff_trip_forget(&ask->trip);
     aff_list_remove(&ask->trip.link);
     aff_buf_fini(&ask->body);
