@@ -586,22 +586,31 @@ struct aff_partition_shared *aff_partition_shared(struct aff_partition *p)
     return &p->shared;
 }
 
+/* In that order: a mastership that claims has its number here already, and serves later. */
+uint32_t aff_partition_serving(struct aff_partition *p)
+{
+    uint32_t major = atomic_load(&p->shared.major);
+
+    return atomic_load(&p->shared.serves) ? major : 0;
+}
+
 /*
  * All after the read, and in this order: the driver unsets leased_major before it tells of a new session, and a mastership that
- * ended is not served by when the last line is reached.
+ * ended is not served by when the last line is reached. That it is the one from before the read is what makes the snapshot its own:
+ * this thread may have been held up while another node led, and wrote, and this one led again.
  */
-int aff_partition_may_serve(struct aff_partition *p)
+int aff_partition_may_serve(struct aff_partition *p, uint32_t serving)
 {
-    uint32_t major = atomic_load(&p->shared.major), leased;
+    uint32_t leased;
     int64_t until;
 
-    if (!atomic_load(&p->shared.serves))
+    if (!serving || !atomic_load(&p->shared.serves))
         return AFF_ENOMASTER;
     until = p->coordinator->ops->lease_until(p->coordinator);
     if (until <= aff_boot_ns(aff_loop_clock(p->group->loop)))
         return AFF_EAGAIN;
     leased = atomic_load(&p->seat.leased_major);
-    if (leased != major && leased != AFF_LEASED_ANY)
+    if (leased != serving && leased != AFF_LEASED_ANY)
         return AFF_EAGAIN;
-    return atomic_load(&p->shared.serves) && atomic_load(&p->shared.major) == major ? 0 : AFF_EAGAIN;
+    return aff_partition_serving(p) == serving ? 0 : AFF_EAGAIN;
 }

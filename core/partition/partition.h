@@ -81,9 +81,13 @@ struct aff_partition_shared {
 struct aff_partition_shared *aff_partition_shared(struct aff_partition *part); /* any thread */
 
 /*
- * May a strict read that was taken from a snapshot before this call be answered (I5)? 0, AFF_EAGAIN: it needs a barrier,
- * AFF_ENOMASTER. Any thread.
+ * The mastership that serves now, so that a snapshot which is taken after this call shows all from before it; 0: none does. Any thread.
  */
-int aff_partition_may_serve(struct aff_partition *part);
+uint32_t aff_partition_serving(struct aff_partition *part);
+/*
+ * May a strict read be answered that was taken from a snapshot before this call, and after aff_partition_serving() told `serving` (I5)?
+ * 0, AFF_EAGAIN: it needs a barrier, AFF_ENOMASTER. Any thread.
+ */
+int aff_partition_may_serve(struct aff_partition *part, uint32_t serving);
 
 #endif

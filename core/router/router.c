@@ -173,14 +173,15 @@ int aff_port_get(struct aff_port *port, const struct aff_space *space, aff_bytes
     const struct space *s = space->parts;
     uint32_t index = aff_space_partition(space, key);
     struct aff_partition *part = s->parts[index];
+    uint32_t serving = aff_partition_serving(part);
     int code;
 
-    if (!atomic_load(&aff_partition_shared(part)->serves))
+    if (!serving)
         return aff_port_clustered(port) ? AFF_EAGAIN : AFF_ENOMASTER;
     code = read_snapshot(port, s, index, key, ret_found);
     if (code != 0)
         return code;
-    code = aff_partition_may_serve(part);
+    code = aff_partition_may_serve(part, serving);
     ret_found->identity8 = atomic_load(&aff_partition_shared(part)->identity8);
     if (code != 0)
         aff_port_done(port);
@@ -190,14 +191,13 @@ int aff_port_get(struct aff_port *port, const struct aff_space *space, aff_bytes
 int aff_port_get_settled(struct aff_port *port, const struct aff_space *space, aff_bytes key, struct aff_found *ret_found)
 {
     const struct space *s = space->parts;
-    int code = read_snapshot(port, s, aff_space_partition(space, key), key, ret_found);
-    struct aff_partition_shared *shared;
+    uint32_t index = aff_space_partition(space, key), serving = aff_partition_serving(s->parts[index]);
+    int code = read_snapshot(port, s, index, key, ret_found);
 
     if (code != 0)
         return code;
-    shared = aff_partition_shared(s->parts[ret_found->partition]);
-    ret_found->identity8 = atomic_load(&shared->identity8);
-    if (atomic_load(&shared->serves))
+    ret_found->identity8 = atomic_load(&aff_partition_shared(s->parts[index])->identity8);
+    if (serving && aff_partition_serving(s->parts[index]) == serving)
         return 0;
     aff_port_done(port); /* deposed since the barrier; the store may be in the middle of a rebuild */
     return AFF_ENOMASTER;

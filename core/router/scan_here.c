@@ -81,17 +81,19 @@ static bool is_held(struct aff_partition *part)
     return atomic_load(&aff_partition_shared(part)->role) != AFF_ROLE_AWAY;
 }
 
-int aff_scan_may_tell(const struct aff_space *space, uint32_t partition, bool local, bool proven)
+int aff_scan_may_tell(const struct aff_space *space, uint32_t partition, bool local, bool proven, uint32_t serving)
 {
     struct aff_partition *part = ((const struct space *)space->parts)->parts[partition];
-    int code = !local ? aff_partition_may_serve(part) : is_held(part) ? 0 : AFF_ENOMASTER;
+    int code = !local ? aff_partition_may_serve(part, serving) : is_held(part) ? 0 : AFF_ENOMASTER;
 
-    return code == AFF_EAGAIN && proven ? 0 : code; /* it serves all the same */
+    if (code != AFF_EAGAIN || !proven)
+        return code;
+    return aff_partition_serving(part) == serving ? 0 : AFF_EAGAIN; /* it serves all the same */
 }
 
-static int may_tell(const struct aff_scan *scan, const struct aff_scan_part *part)
+static int may_tell(const struct aff_scan *scan, const struct aff_scan_part *part, uint32_t serving)
 {
-    return aff_scan_may_tell(scan->opts.space, part->index, scan->opts.local, now_of(scan) < part->proven_ns);
+    return aff_scan_may_tell(scan->opts.space, part->index, scan->opts.local, now_of(scan) < part->proven_ns, serving);
 }
 
 static void was_read(const struct aff_scan *scan, struct aff_scan_part *part)
@@ -191,13 +193,14 @@ static int read_step(struct aff_scan *scan, struct aff_scan_part *part, size_t b
     const struct aff_scan_opts *o = &scan->opts;
     struct aff_store_step step = aff_scan_step_of(scan, part, part->last);
     unsigned char *scratch = aff_scan_scratch(o->port);
+    uint32_t serving = aff_partition_serving(partition_of(scan, part));
     size_t len = 0;
-    int code = may_tell(scan, part), more;
+    int code = may_tell(scan, part, serving), more;
 
     if (code != 0)
         return code;
     more = aff_scan_step(o->port, o->space, part->index, o->index, &step, scratch, bytes, &len);
-    code = more < 0 ? more : may_tell(scan, part);
+    code = more < 0 ? more : may_tell(scan, part, serving);
     if (code == 0)
         code = keep(part, scratch, len);
     if (code != 0)
@@ -222,8 +225,9 @@ static int read_value(struct aff_scan *scan, struct aff_scan_part *part, aff_byt
                       struct aff_item *ret_item)
 {
     const struct aff_scan_opts *o = &scan->opts;
+    uint32_t serving = aff_partition_serving(partition_of(scan, part));
     int found = aff_scan_get(o->port, o->space, part->index, o->index, place, key, ret_item);
-    int code = found < 0 ? found : may_tell(scan, part);
+    int code = found < 0 ? found : may_tell(scan, part, serving);
 
     if (code == 0 && found == 1)
         code = aff_scan_keep_whole(scan, ret_item);

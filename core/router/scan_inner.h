@@ -108,9 +108,10 @@ void aff_scan_got(struct aff_port *port, const struct aff_space *space, uint32_t
 
 /*
  * May what was read of this node's copy before this call be told (I5)? 0; AFF_EAGAIN: a barrier must be answered before it is read,
- * and then it is `proven`; AFF_ENOMASTER. `local`: any copy that is kept up to date will do.
+ * and then it is `proven`; AFF_ENOMASTER. `local`: any copy that is kept up to date will do. `serving`: as aff_partition_serving() told it
+ * before the read.
  */
-int aff_scan_may_tell(const struct aff_space *space, uint32_t partition, bool local, bool proven);
+int aff_scan_may_tell(const struct aff_space *space, uint32_t partition, bool local, bool proven, uint32_t serving);
 
 /* Reads the next chunk of a dry part, about so many bytes. 0; AFF_EAGAIN: it is being proven; AFF_ENOMASTER; or a failure. */
 int aff_scan_read_here(struct aff_scan *scan, struct aff_scan_part *part, size_t bytes);

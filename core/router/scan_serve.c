@@ -22,6 +22,7 @@ struct job {
     struct aff_scan_question q;
     struct aff_index_range index;
     bool settled; /* a barrier was answered after the question came */
+    uint32_t serving; /* as aff_partition_serving() told it before anything was read */
 };
 
 static struct aff_partition *partition_of(const struct aff_serving *s)
@@ -31,7 +32,7 @@ static struct aff_partition *partition_of(const struct aff_serving *s)
 
 static int may_answer(const struct job *job)
 {
-    return aff_scan_may_tell(job->s->space, job->s->partition, job->q.local, job->settled);
+    return aff_scan_may_tell(job->s->space, job->s->partition, job->q.local, job->settled, job->serving);
 }
 
 /* ---- answers ---- */
@@ -119,7 +120,7 @@ static int find_index(struct job *job)
 
 static int serve(const struct aff_serving *s, bool settled)
 {
-    struct job job = { .s = s, .settled = settled };
+    struct job job = { .s = s, .settled = settled, .serving = aff_partition_serving(partition_of(s)) };
     int code;
 
     if (!aff_scan_question_take(s->body, &job.q))

@@ -311,10 +311,13 @@ static void proven(struct aff_call *call)
 {
     struct told *told = aff_container_of(call, struct told, call);
     const struct space *s = told->s.space->parts;
+    uint32_t serving = aff_partition_serving(s->parts[told->s.partition]);
     int64_t offset = 0;
     int code = call->op.result.code;
     if (code == 0)
-        code = committed(told->s.port, s, told->s.partition, &offset);
+        code = serving ? committed(told->s.port, s, told->s.partition, &offset) : AFF_ENOMASTER;
+    if (code == 0 && aff_partition_serving(s->parts[told->s.partition]) != serving)
+        code = AFF_ENOMASTER; /* deposed since the barrier */
     if (code == AFF_ENOMASTER)
         aff_serve_elsewhere(&told->s);
     else
@@ -343,12 +346,11 @@ void aff_position_serve(const struct aff_serving *s)
 {
     const struct space *space = s->space->parts;
     struct aff_partition *part = space->parts[s->partition];
+    uint32_t serving = aff_partition_serving(part);
     int64_t offset = 0;
-    int code = AFF_ENOMASTER;
-    if (atomic_load(&aff_partition_shared(part)->serves))
-        code = committed(s->port, space, s->partition, &offset);
+    int code = serving ? committed(s->port, space, s->partition, &offset) : AFF_ENOMASTER;
     if (code == 0)
-        code = aff_partition_may_serve(part);
+        code = aff_partition_may_serve(part, serving);
     if (code == AFF_ENOMASTER)
         aff_serve_elsewhere(s);
     else if (code == AFF_EAGAIN)

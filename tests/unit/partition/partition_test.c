@@ -327,6 +327,7 @@ static void it_opens_when_it_is_hosted_and_goes_on_where_it_was_when_it_is_again
     struct aff_coordinator cluster = { &ops };
     struct fixture *f = *state;
     struct aff_store *store;
+    uint32_t serving;
     struct request r;
     aff_error err = { 0 };
 
@@ -363,11 +364,14 @@ static void it_opens_when_it_is_hosted_and_goes_on_where_it_was_when_it_is_again
     begin(&r, AFF_OP_PUT, "a", "one");
     ask(f, &r);
     assert_int_equal(r.op.result.code, 0);
-    for (int i = 0; i < PASSES && aff_partition_may_serve(f->part) == AFF_ENOMASTER; i++)
+    for (int i = 0; i < PASSES && !aff_partition_serving(f->part); i++)
         aff_loop_pass(f->loop, AFF_NS_PER_MS);
-    assert_int_equal(aff_partition_may_serve(f->part), AFF_EAGAIN); /* the lease is of another epoch */
+    serving = aff_partition_serving(f->part);
+    assert_int_equal(aff_partition_may_serve(f->part, serving), AFF_EAGAIN); /* the lease is of another epoch */
     atomic_store(&seat->leased_major, atomic_load(&aff_partition_shared(f->part)->major));
-    assert_int_equal(aff_partition_may_serve(f->part), 0);
+    assert_int_equal(aff_partition_may_serve(f->part, serving), 0);
+    assert_int_equal(aff_partition_may_serve(f->part, serving + 1), AFF_EAGAIN); /* the read began under another mastership */
+    assert_int_equal(aff_partition_may_serve(f->part, 0), AFF_ENOMASTER);
     aff_partition_free(f->part); /* before its coordinator */
     f->part = NULL;
 }

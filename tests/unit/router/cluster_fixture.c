@@ -40,9 +40,13 @@ struct aff_partition_shared *aff_partition_shared(struct aff_partition *p)
 {
     return &p->shared;
 }
-int aff_partition_may_serve(struct aff_partition *p)
+uint32_t aff_partition_serving(struct aff_partition *p)
 {
-    return !atomic_load(&p->shared.serves) ? AFF_ENOMASTER : p->c->lease ? 0 : AFF_EAGAIN;
+    return atomic_load(&p->shared.serves) ? 1 : 0;
+}
+int aff_partition_may_serve(struct aff_partition *p, uint32_t serving)
+{
+    return !serving || !atomic_load(&p->shared.serves) ? AFF_ENOMASTER : p->c->lease ? 0 : AFF_EAGAIN;
 }
 enum aff_outcome aff_partition_outcome(struct aff_partition *p, struct aff_stamp stamp)
 {
