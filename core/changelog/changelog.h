@@ -138,6 +138,12 @@ struct aff_changelog_ops {
      */
     int (*trouble)(struct aff_changelog *log, aff_error *ret_err);
 
+    /*
+     * When somebody on the other side answered last, to whatever was asked by those who read; monotonic ns, 0: not yet. As long as a
+     * partition is followed that is a moment ago, unless nobody can be reached. Any thread. NULL: a log that is always there.
+     */
+    int64_t (*heard_ns)(struct aff_changelog *log);
+
     /* What it counts, for /metrics. Any thread. NULL: nothing. */
     void (*numbers)(struct aff_changelog *log, struct aff_changelog_numbers *ret_numbers);
 

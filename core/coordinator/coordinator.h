@@ -162,6 +162,11 @@ struct aff_coordinator_zookeeper_opts {
     const struct aff_logger *logger;
     /* When the loop that was seen least recently said that it lives (monotonic ns): no lease beyond that. Any thread. */
     int64_t (*alive_ns)(void *self);
+    /*
+     * When the log answered those who follow it last (monotonic ns): after 2 s of silence a standby is reported as stalled, so that nobody
+     * gives a partition up for one that is no better off. Any thread. NULL: the log is always there.
+     */
+    int64_t (*log_heard_ns)(void *self);
     /* The session changed: whoever closes it after this process died has to know. On the driver's thread. NULL: nobody does. */
     void (*session)(void *self, int64_t id, const unsigned char password[16]);
     void *self;

@@ -45,6 +45,13 @@ static int64_t alive_ns(void *self)
     return least;
 }
 
+/* Any thread. */
+static int64_t log_heard_ns(void *self)
+{
+    const struct aff_node *node = self;
+    return node->changelog->ops->heard_ns(node->changelog);
+}
+
 /* On the coordinator's thread. */
 static void session_changed(void *self, int64_t id, const unsigned char password[16])
 {
@@ -86,6 +93,7 @@ static int use_zookeeper(struct aff_node *node, aff_error *err)
         .clock = node->logger.clock,
         .logger = &node->logger,
         .alive_ns = alive_ns,
+        .log_heard_ns = node->changelog->ops->heard_ns ? log_heard_ns : NULL,
         .session = node->supervised ? session_changed : NULL,
         .self = node,
     };

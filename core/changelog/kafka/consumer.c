@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -52,6 +53,7 @@ struct aff_kafka_consumer {
     const struct aff_logger *logger;
     struct aff_kafka_bell *bell;
     struct aff_list instances; /* one, mostly */
+    _Atomic int64_t heard_ns;  /* librdkafka's threads write it */
 };
 
 struct aff_kafka_source {
@@ -110,7 +112,30 @@ static size_t number_of(const rd_kafka_conf_t *conf, const char *name)
     return rd_kafka_conf_get(conf, name, text, &size) == RD_KAFKA_CONF_OK ? strtoul(text, NULL, 10) : SIZE_MAX;
 }
 
-static rd_kafka_conf_t *conf_of(struct instance *instance, const struct aff_kafka_consumer *consumer)
+/* On a thread of librdkafka's, for each answer of a broker. */
+static rd_kafka_resp_err_t heard(rd_kafka_t *rk, int fd, const char *broker, int32_t id, int16_t key, int16_t version,
+                                 int32_t correlation, size_t size, int64_t rtt, rd_kafka_resp_err_t error, void *opaque)
+{
+    struct aff_kafka_consumer *consumer = opaque;
+
+    (void)rk, (void)fd, (void)broker, (void)id, (void)key, (void)version, (void)correlation, (void)size, (void)rtt;
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR)
+        atomic_store_explicit(&consumer->heard_ns, aff_mono_ns(aff_clock_system()), memory_order_relaxed);
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static rd_kafka_resp_err_t listen_to(rd_kafka_t *rk, const rd_kafka_conf_t *conf, void *opaque, char *text, size_t size)
+{
+    (void)conf, (void)text, (void)size;
+    return rd_kafka_interceptor_add_on_response_received(rk, "affinity", heard, opaque);
+}
+
+int64_t aff_kafka_consumer_heard_ns(const struct aff_kafka_consumer *consumer)
+{
+    return atomic_load_explicit(&consumer->heard_ns, memory_order_relaxed);
+}
+
+static rd_kafka_conf_t *conf_of(struct instance *instance, struct aff_kafka_consumer *consumer)
 {
     rd_kafka_conf_t *conf = aff_kafka_conf(consumer->settings, consumer->role, consumer->logger);
 
@@ -120,6 +145,7 @@ static rd_kafka_conf_t *conf_of(struct instance *instance, const struct aff_kafk
         rd_kafka_conf_set_log_cb(conf, NULL);
     rd_kafka_conf_set_opaque(conf, instance);
     rd_kafka_conf_set_error_cb(conf, raise_error);
+    (void)rd_kafka_conf_interceptor_add_on_new(conf, "affinity", listen_to, consumer);
     instance->queue_bytes = number_of(conf, "queued.max.messages.kbytes") << 10;
     instance->queue_messages = number_of(conf, "queued.min.messages");
     (void)rd_kafka_conf_set(conf, "group.id", NULL, NULL, 0); /* with one, a coordinator would be looked for */
@@ -221,7 +247,10 @@ int aff_kafka_consumer_new(const struct aff_kafka_settings *settings, enum aff_k
 {
     struct aff_kafka_consumer *consumer = aff_xcalloc(1, sizeof *consumer);
 
-    *consumer = (struct aff_kafka_consumer){ .settings = settings, .role = role, .logger = logger, .bell = bell };
+    consumer->settings = settings;
+    consumer->role = role;
+    consumer->logger = logger;
+    consumer->bell = bell;
     aff_list_init(&consumer->instances);
     if (!instance_new(consumer, err)) {
         free(consumer);

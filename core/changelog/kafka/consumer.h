@@ -19,6 +19,8 @@ int aff_kafka_consumer_new(const struct aff_kafka_settings *settings, enum aff_k
                            const struct aff_logger *logger, struct aff_kafka_bell *bell,
                            struct aff_kafka_consumer **ret_consumer, aff_error *err);
 struct aff_kafka_consumer *aff_kafka_consumer_free(struct aff_kafka_consumer *consumer); /* its sources are stopped */
+/* When a broker answered it last, monotonic; 0: none did. Any thread. */
+int64_t aff_kafka_consumer_heard_ns(const struct aff_kafka_consumer *consumer);
 
 /*
  * Begins to fetch at an offset, or at RD_KAFKA_OFFSET_END. `came` is rung when there is something after there was nothing:

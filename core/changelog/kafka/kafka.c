@@ -445,6 +445,11 @@ static void kafka_numbers(struct aff_changelog *base, struct aff_changelog_numbe
     *ret_numbers = (struct aff_changelog_numbers){ .producers_rebuilt = atomic_load(&log_of(base)->rebuilt) };
 }
 
+static int64_t kafka_heard_ns(struct aff_changelog *base)
+{
+    return aff_kafka_reader_heard_ns(log_of(base)->reader);
+}
+
 /* ---- life ---- */
 
 static struct aff_changelog *kafka_free(struct aff_changelog *base)
@@ -481,6 +486,7 @@ static const struct aff_changelog_ops kafka_ops = {
     .reset = kafka_reset,
     .keep_from = kafka_keep_from,
     .trouble = kafka_trouble,
+    .heard_ns = kafka_heard_ns,
     .numbers = kafka_numbers,
     .free = kafka_free,
 };

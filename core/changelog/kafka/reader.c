@@ -94,6 +94,13 @@ struct aff_kafka_reader *aff_kafka_reader_free(struct aff_kafka_reader *r)
     return take_apart(r);
 }
 
+int64_t aff_kafka_reader_heard_ns(const struct aff_kafka_reader *r)
+{
+    int64_t tail = aff_kafka_consumer_heard_ns(r->tail), catch_up = aff_kafka_consumer_heard_ns(r->catch_up);
+
+    return tail > catch_up ? tail : catch_up;
+}
+
 /* ---- streams, the thread's side ---- */
 
 static void came(struct aff_kafka_call *call)

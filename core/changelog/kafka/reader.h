@@ -35,6 +35,7 @@ int aff_kafka_reader_new(const struct aff_kafka_reader_opts *opts, struct aff_ka
                          aff_error *err);
 /* Every stream is closed and every answer released. Waits for its thread, bounded also when no broker answers. Returns NULL. */
 struct aff_kafka_reader *aff_kafka_reader_free(struct aff_kafka_reader *reader);
+int64_t aff_kafka_reader_heard_ns(const struct aff_kafka_reader *reader); /* as aff_changelog_ops.heard_ns */
 
 /* Who reads. `ready` comes on the reader's thread, under no lock: ring the loop. Not after aff_kafka_stream_close(). */
 struct aff_kafka_stream_user {

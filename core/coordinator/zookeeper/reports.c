@@ -43,8 +43,21 @@ static void written(struct aff_zk_call *call, const struct aff_zk_reply *reply)
         aff_keeper_reports_tick(k);
 }
 
+/* The log answers nobody here: a standby that is in step as far as it knows cannot know. */
+static bool log_is_silent(const struct keeper *k)
+{
+    return k->opts.log_heard_ns && keeper_now(k) - k->opts.log_heard_ns(k->opts.self) >= KEEPER_SILENT_MS * AFF_NS_PER_MS;
+}
+
+static uint8_t told_state(uint8_t state, bool silent)
+{
+    return silent && (state == AFF_SEAT_BEHIND || state == AFF_SEAT_IN_STEP) ? AFF_SEAT_STALLED : state;
+}
+
 static void gather(struct keeper *k, struct aff_report *report)
 {
+    bool silent = log_is_silent(k);
+
     aff_report_init(report, k->member, atomic_load(&k->drains));
     for (size_t s = 0; s < k->spaces_count; s++)
         for (uint32_t p = 0; p < k->spaces[s].partitions; p++)
@@ -52,7 +65,8 @@ static void gather(struct keeper *k, struct aff_report *report)
                 struct aff_report_seat seat = aff_keeper_seat_report(k->spaces[s].places[p]);
 
                 if (seat.state != AFF_SEAT_AWAY)
-                    aff_report_add(report, k->spaces[s].name, p, (enum aff_seat_state)seat.state, seat.applied);
+                    aff_report_add(report, k->spaces[s].name, p, (enum aff_seat_state)told_state(seat.state, silent),
+                                   seat.applied);
             }
 }
 

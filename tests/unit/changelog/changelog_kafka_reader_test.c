@@ -480,6 +480,36 @@ static void errors_that_pass_are_not_told(void **state)
     }
 }
 
+/* Looks until two looks one wait apart are alike, or differ. */
+static bool heard_comes_to(struct reading *r, struct asker *a, bool still)
+{
+    enum { LOOKS = 60, WAIT_MS = 500 }; /* well above the time that a fetch waits at the broker */
+
+    for (int i = 0; i < LOOKS; i++) {
+        int64_t before = aff_kafka_reader_heard_ns(r->reader);
+
+        (void)asker_await(a, WAIT_MS);
+        if ((aff_kafka_reader_heard_ns(r->reader) == before) == still)
+            return true;
+    }
+    return false;
+}
+
+static void whether_brokers_answer_is_known_also_when_nothing_comes(void **state)
+{
+    struct reading *r = *state;
+    struct asker *a = asker_open(r, TOPIC, 0);
+
+    asker_ask(a, 0, 1000, AFF_READ_WAIT, 0);
+    assert_true(heard_comes_to(r, a, false));
+    assert_true(heard_comes_to(r, a, false));
+    set_brokers(r, false);
+    assert_true(heard_comes_to(r, a, true));
+    set_brokers(r, true);
+    assert_true(heard_comes_to(r, a, false));
+    asker_close(a);
+}
+
 static void it_ends_also_when_no_broker_answers(void **state)
 {
     struct reading *r = *state;
@@ -521,6 +551,7 @@ int main(void)
         READING_TEST(a_partition_that_does_not_exist_answers_eio),
         READING_TEST(damage_that_stays_answers_ecorrupt),
         READING_TEST(errors_that_pass_are_not_told),
+        READING_TEST(whether_brokers_answer_is_known_also_when_nothing_comes),
         READING_TEST(it_ends_also_when_no_broker_answers),
     };
     cmocka_set_message_output(CM_OUTPUT_STDOUT);
