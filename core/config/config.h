@@ -195,10 +195,7 @@ void aff_config_refuse(const struct aff_config *config, const char *text, struct
 
 /* ---- printing ---- */
 
-/*
- * Every setting with its effective value, as YAML that loads again to the same; but properties that are secrets, such as
- * passwords, are ***.
- */
+/* Every setting with its effective value, as YAML that loads again to the same; but secrets, such as passwords, are ***. */
 void aff_config_print(const struct aff_config *config, FILE *to);
 /* The reference of all settings: doc/configuration.md. */
 void aff_config_describe(FILE *to);

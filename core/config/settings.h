@@ -56,7 +56,7 @@ struct aff_setting {
     enum aff_setting_type type;
     size_t offset; /* of the member, in the group's struct */
     bool beside;   /* PROPERTIES: no map of their own, they stand in the section beside its settings */
-    bool secret;   /* TEXT: not shown */
+    const char *secret; /* TEXT: what is shown in its place, a text that could stand there; NULL: it is shown */
     const char *fallback, *min, *max, *production_min, *words, *doc;
 };
 

@@ -132,7 +132,7 @@ static void print_quoted(const struct aff_setting *setting, const void *member, 
 {
     const char *text;
     memcpy(&text, member, sizeof text);
-    aff_text_print(setting->secret ? "***" : text, to);
+    aff_text_print(setting->secret ? setting->secret : text, to);
 }
 
 static void free_text(void *member)

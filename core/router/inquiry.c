@@ -97,11 +97,12 @@ static void ask_answered(struct aff_ask *ask, int code, aff_bytes answer)
 static void ask_leader(struct aff_inquiry *q)
 {
     unsigned char stamp[24];
-    const aff_bytes body = aff_bytes_of(stamp, sizeof stamp);
+    aff_bytes body;
 
     aff_put_u64(stamp, q->stamp.epoch);
     aff_put_u64(stamp + 8, q->stamp.nonce);
     aff_put_u64(stamp + 16, q->stamp.seq);
+    body = aff_bytes_of(stamp, sizeof stamp);
     q->ask = (struct aff_ask){
         .partition = q->partition, .kind = AFF_WIRE_INQUIRY, .deadline_ns = q->deadline_ns, .answered = ask_answered
     };
@@ -143,10 +144,11 @@ static void answer_served(struct aff_inquiry *q)
 {
     struct served *served = aff_container_of(q, struct served, inquiry);
     unsigned char answer[5];
-    const aff_bytes part = aff_bytes_of(answer, sizeof answer);
+    aff_bytes part;
 
     aff_put_u32(answer, (uint32_t)q->code);
     answer[4] = (unsigned char)q->outcome;
+    part = aff_bytes_of(answer, sizeof answer);
     if (q->code == AFF_ENOMASTER)
         aff_serve_elsewhere(&served->s);
     else

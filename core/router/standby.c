@@ -288,11 +288,10 @@ struct told {
 static void tell(const struct aff_serving *s, int code, uint32_t identity8, int64_t offset)
 {
     unsigned char answer[ANSWER_LEN];
-    const aff_bytes part = aff_bytes_of(answer, sizeof answer);
     aff_put_u32(answer, (uint32_t)code);
     aff_put_u32(answer + 4, identity8);
     aff_put_u64(answer + 8, (uint64_t)offset);
-    aff_serve_answer(s, &part, 1);
+    aff_serve_answer(s, &(aff_bytes){ answer, sizeof answer }, 1);
 }
 
 /* What is committed now: what was answered was committed before. */

@@ -84,7 +84,7 @@ static void a_password_is_not_shown(void **state)
     aff_config_print(c, to);
     fclose(to);
     assert_null(strstr(text, "hush"));
-    assert_non_null(strstr(text, "  auth: \"***\"\n"));
+    assert_non_null(strstr(text, "  auth: \"***:***\"\n"));
     free(text);
     aff_config_free(c);
     expect_errors("zookeeper: { auth: hush }\n", NULL, "test.yaml:1:20: zookeeper.auth: expected user:password\n");
