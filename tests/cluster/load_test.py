@@ -4,7 +4,7 @@ import tempfile
 import unittest
 
 from harness import Client, Server
-from load import Load, Request, writer_keys
+from traffic import Load, Request, writer_keys
 
 AFFINITY, LOAD = sys.argv[1:3]
 PARTITIONS, ENOUGH = 4, 400

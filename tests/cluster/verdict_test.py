@@ -4,7 +4,7 @@ import os
 import tempfile
 import unittest
 
-from load import History, percentile, partition_of, writer_keys
+from traffic import History, percentile, partition_of, writer_keys
 
 LINE = "{start}\t{end}\tw1\t{kind}\t{key}\t{value}\t{status}\t{etag}\t1\t0\t0\t{bad}\t{what}\n"
 

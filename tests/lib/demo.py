@@ -4,9 +4,9 @@ import subprocess
 import sys
 import time
 
-import load
+import traffic
 from cluster import Cluster
-from load import ROOT, percentile
+from traffic import ROOT, percentile
 
 PARTITIONS, REPLICAS = 12, 2
 
@@ -47,7 +47,7 @@ def started(made, since):
 
 
 def load_program(made):
-    return load.build(made.folder)
+    return traffic.build(made.folder)
 
 
 def ms(value):

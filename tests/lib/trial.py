@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, field
 
 from harness import Client
-from load import Load, Request, percentile, writer_keys
+from traffic import Load, Request, percentile, writer_keys
 
 FELT_NS = 50_000_000  # what was answered when a fault came may arrive so much later
 STILL_S, LOOK_S = 3.0, 0.2
@@ -158,12 +158,13 @@ class Trial:
         etag = answer.etag.strip('"') if answer.etag else None
         return Request(start, time.monotonic_ns(), "last", "get", key, value, answer.status, etag, 1, 0, 0, 0, "")
 
-    def verdict(self):
-        """What is wrong, as texts: writes that are lost, reads that are stale, replicas that differ from the log. Ends the load."""
+    def verdict(self, all_there=True):
+        """What is wrong, as texts: writes that are lost, reads that are stale, replicas that differ from the log. Ends the load.
+        `all_there`: no node has left, so each partition has its standbys."""
         if self.load.process.poll() is None:
             self.load.stop()
         self._history = self._runs = None
-        self.cluster.await_settled()
+        self.cluster.await_settled(all_there)
         complaints = list(self.history.unexplained(self.last_reads(self.history.by_key())))
         return complaints + self.cluster.verify()
 

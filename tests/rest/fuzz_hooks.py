@@ -38,6 +38,7 @@ def is_beyond_schemas(case):
         or not query.keys().isdisjoint(("value", "from", "to"))  # they need an index and are of its kind, from and to of one type
         or "cursor" in query  # opaque: valid is what a page gave
         or ("partition" in query and "keyspace" not in query)  # /verify: one parameter needs the other
+        or str((case.headers or {}).get("Affinity-Consistency", "")).startswith("at-least=")  # of the partition that the key is in
     )
 
 

@@ -1,4 +1,4 @@
-"""load - the load client (tests/load) as a process, and what its history says.
+"""traffic - the load client (tests/load) as a process, and what its history says.
 
     with Load(program, addresses, folder, writers={key: partition}) as load:   # begins at once
         ...                                     # faults
