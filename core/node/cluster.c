@@ -210,10 +210,13 @@ static void on_changed(struct aff_coordinator_watch *watch)
 
 int aff_node_join(struct aff_node *node, aff_error *err)
 {
-    char http[AFF_ADDRESS_MAX] = "", peer[AFF_ADDRESS_MAX];
+    char http[AFF_ADDRESS_MAX] = "", told[AFF_ADDRESS_MAX], peer[AFF_ADDRESS_MAX];
     if (node->config->http_count)
         aff_advertised_http(&node->config->http[0], &node->config->peer.advertise, node->addresses[0], http);
-    aff_advertised(&node->config->peer.advertise, aff_peer_listener_address(node->peer_listener), peer);
+    aff_advertised(&node->config->peer.advertise, aff_peer_listener_address(node->peer_listener), told);
+    int code = aff_advertised_number(told, peer, err);
+    if (code)
+        return code;
     struct aff_member self = {
         .name = node->config->node.name,
         .http = http,

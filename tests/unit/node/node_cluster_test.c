@@ -53,6 +53,21 @@ static void a_listener_on_all_addresses_is_where_the_node_is(void **state)
     assert_string_equal(out, "shop.example:443");
 }
 
+static void nodes_are_told_a_number(void **state)
+{
+    char out[AFF_ADDRESS_MAX];
+    aff_error err;
+    (void)state;
+    assert_int_equal(aff_advertised_number("127.0.0.1:7000", out, &err), 0);
+    assert_string_equal(out, "127.0.0.1:7000");
+    assert_int_equal(aff_advertised_number("[::1]:7000", out, &err), 0);
+    assert_string_equal(out, "[::1]:7000");
+    assert_int_equal(aff_advertised_number("localhost:7000", out, &err), 0);
+    assert_true(strcmp(out, "127.0.0.1:7000") == 0 || strcmp(out, "[::1]:7000") == 0);
+    assert_int_equal(aff_advertised_number("nobody.invalid:7000", out, &err), AFF_ECONFIG); /* RFC 2606 */
+    assert_non_null(strstr(err.text, "peer.advertise: nobody.invalid has no address here: "));
+}
+
 static void a_member_is_ready_when_it_holds_what_it_should(void **state)
 {
     char text[400];
@@ -79,6 +94,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_address_is_told_as_it_is_advertised),
+        cmocka_unit_test(nodes_are_told_a_number),
         cmocka_unit_test(a_listener_on_all_addresses_is_where_the_node_is),
         cmocka_unit_test(a_member_is_ready_when_it_holds_what_it_should),
     };
