@@ -83,13 +83,16 @@ static size_t leads(const struct aff_view *view, int16_t node)
     return count;
 }
 
-/* It follows, as far as known here, and may be in step by now: what is known of others is up to a second old. */
+/*
+ * Nothing speaks against it: it may be in step by now, for what is known of others is up to a second old. One that told last that it
+ * leads has handed over since, and one of which nothing is known may only just have come.
+ */
 static bool may_come_to_lead(const struct aff_view *view, const struct aff_view_part *part, int replica)
 {
     const struct aff_view_node *node = &view->nodes[part->replicas[replica]];
-    bool follows = part->states[replica] == AFF_SEAT_BEHIND || part->states[replica] == AFF_SEAT_IN_STEP;
+    bool broken = part->states[replica] == AFF_SEAT_STALLED || part->states[replica] == AFF_SEAT_FAILED;
 
-    return follows && node->live && !node->draining && part->replicas[replica] != part->leader;
+    return !broken && node->live && !node->draining && part->replicas[replica] != part->leader;
 }
 
 static int16_t best_of(const struct aff_view *view, const struct aff_view_part *part,

@@ -68,7 +68,7 @@ uint64_t aff_view_features(const struct aff_view *view);
 bool aff_view_due(const struct aff_view *view, const struct aff_view_part *part);
 /*
  * Who should lead the partition if the present leader should not: lives, in step, does not drain, leads least. If none is in step, one
- * that follows. -1: nobody.
+ * against which nothing speaks: it is wished for, and leads as soon as it is in step. -1: nobody.
  */
 int16_t aff_view_best(const struct aff_view *view, const struct aff_view_part *part);
 

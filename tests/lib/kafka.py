@@ -86,8 +86,15 @@ class Kafka(Servers):
         return dict(setting.split("=", 1) for setting in self._admin("config", name))
 
     def alter_topic(self, name, config):
-        """Sets these settings and leaves the others; None takes one back to the default."""
+        """Sets these settings and leaves the others; None takes one back to the default. Returns when they are told: the controller has
+        them before the brokers do."""
         self._admin("alter", name, *_pairs(config))
+        wanted = {setting: str(value) for setting, value in config.items() if value is not None}
+        until = time.monotonic() + PATIENCE_S
+        while not wanted.items() <= self.topic_config(name).items():
+            if time.monotonic() > until:
+                raise KafkaFailed(f"topic {name}: {self.topic_config(name)} after it was altered to {wanted}")
+            time.sleep(0.01)
 
     def add_partitions(self, name, total):
         self._admin("grow", name, total)

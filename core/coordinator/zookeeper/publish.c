@@ -208,7 +208,7 @@ static int fill_wish(const struct aff_view *view, const char *keyspace, const ch
     if (node < 0 && to)
         return aff_fail_with(err, AFF_EINVAL, "'%s' holds no replica of %s/%u", to, keyspace, wish->partition);
     if (node < 0)
-        return aff_fail_with(err, AFF_EAGAIN, "no other replica of %s/%u follows", keyspace, wish->partition);
+        return aff_fail_with(err, AFF_EAGAIN, "no other replica of %s/%u is there and well", keyspace, wish->partition);
     wish->pinned = to != NULL;
     (void)snprintf(wish->to, sizeof wish->to, "%s", view->nodes[node].name);
     return 0;

@@ -83,11 +83,40 @@ static void test_view(void **state)
     assert_false(aff_view_due(view, part));
     part = &view->spaces[0].parts[2];
     assert_int_equal(part->leader, -1);
-    assert_int_equal(aff_view_best(view, part), -1);
+    assert_int_equal(aff_view_best(view, part), 0); /* nothing is known of it */
     (void)aff_view_drop(view);
     aff_report_fini(&one);
     aff_report_fini(&two);
     aff_report_fini(&three);
+}
+
+/* n1 leads, n2 and n3 are its standbys. */
+static void who_is_best_to_lead_is_in_step_or_may_come_to_be(void **state)
+{
+    struct aff_view_node nodes[] = { { .live = true }, { .live = true }, { .live = true } };
+    struct aff_view view = { .nodes_count = 3, .nodes = nodes };
+    struct aff_view_part part = { .leader = 0,
+                                  .replicas_count = 3,
+                                  .replicas = { 0, 1, 2 },
+                                  .in_step = 1 | 4,
+                                  .states = { AFF_SEAT_LEADS, AFF_SEAT_BEHIND, AFF_SEAT_IN_STEP } };
+
+    (void)state;
+    assert_int_equal(aff_view_best(&view, &part), 2);
+    part.in_step = 1;
+    part.states[2] = AFF_SEAT_FAILED;
+    assert_int_equal(aff_view_best(&view, &part), 1);
+    part.states[1] = AFF_SEAT_LEADS; /* it handed over since it told that */
+    assert_int_equal(aff_view_best(&view, &part), 1);
+    part.states[1] = AFF_SEAT_AWAY; /* it has just come */
+    assert_int_equal(aff_view_best(&view, &part), 1);
+    part.states[1] = AFF_SEAT_STALLED;
+    assert_int_equal(aff_view_best(&view, &part), -1);
+    part.states[1] = AFF_SEAT_BEHIND;
+    nodes[1].draining = true;
+    assert_int_equal(aff_view_best(&view, &part), -1);
+    nodes[1] = (struct aff_view_node){ .live = false };
+    assert_int_equal(aff_view_best(&view, &part), -1);
 }
 
 /* Its session was lost, and it is another incarnation now: others ask it on, as long as it says that it leads. */
@@ -127,6 +156,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_view),
+        cmocka_unit_test(who_is_best_to_lead_is_in_step_or_may_come_to_be),
         cmocka_unit_test(a_node_that_leads_on_is_the_leader_until_the_controller_decided),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
