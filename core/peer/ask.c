@@ -55,6 +55,16 @@ static void give_up(struct aff_peers *peers, struct aff_peer_call *call, int cod
     aff_peers_reject(peers, call, code);
 }
 
+/* Nobody waits for it any more. True: it was not received, and will not be. */
+static bool abandon(struct aff_peer_call *call)
+{
+    if (withdraw(call))
+        return true;
+    call->stream->doubts++;
+    aff_peer_fence_doubt(call->stream);
+    return false;
+}
+
 static uint32_t left_us(int64_t deadline_ns, int64_t since_ns)
 {
     int64_t left = (deadline_ns - since_ns) / 1000;
@@ -80,7 +90,7 @@ void aff_peer_ask_due(struct aff_timer *timer)
     peers->due_armed = INT64_MAX;
     while ((first = aff_heap_min(&peers->due)) != NULL && first->key <= now) {
         struct aff_peer_call *call = aff_container_of(first, struct aff_peer_call, due);
-        give_up(peers, call, withdraw(call) ? AFF_EAGAIN : AFF_EUNKNOWN);
+        give_up(peers, call, abandon(call) ? AFF_EAGAIN : AFF_EUNKNOWN);
     }
     arm(peers);
 }
@@ -215,7 +225,7 @@ void aff_peers_forget(struct aff_peers *peers, struct aff_peer_call *call)
         aff_list_remove(&call->link); /* it was about to be told that it failed */
         return;
     }
-    (void)withdraw(call);
+    (void)abandon(call);
     detach(peers, call);
 }
 
@@ -249,12 +259,18 @@ static struct aff_peer_call *call_of(struct aff_peer_stream *stream, uint64_t id
     return node ? aff_container_of(node, struct aff_peer_call, node) : NULL;
 }
 
-/* An answer that nobody waits for is no mistake: the question was forgotten, or its deadline has passed. */
+/* An answer that nobody waits for is no mistake: the question was forgotten, or its deadline has passed. Now it is settled. */
+static const char *nobody_waits(struct aff_peer_stream *stream)
+{
+    stream->doubts -= stream->doubts > 0;
+    return NULL;
+}
+
 const char *aff_peer_ask_answer(struct aff_peer_stream *stream, const struct aff_frame *frame)
 {
     struct aff_peer_call *call = call_of(stream, frame->id);
     if (!call)
-        return NULL;
+        return nobody_waits(stream);
     if (!may_have_arrived(call))
         return "an answer came to a question that was not asked";
     detach(stream->peers, call);
@@ -269,7 +285,7 @@ const char *aff_peer_ask_refused(struct aff_peer_stream *stream, const struct af
                : frame->kind == AFF_REFUSAL_FULL ? AFF_EQUEUEFULL
                                                  : AFF_EUNKNOWN;
     if (!call)
-        return NULL;
+        return nobody_waits(stream);
     if (!may_have_arrived(call))
         return "a question was refused that was not asked";
     detach(stream->peers, call);
@@ -314,9 +330,14 @@ static void unlink_stream(struct aff_peer_stream *stream)
 
 void aff_peer_ask_broken(struct aff_peer_stream *stream)
 {
+    bool doubtful = stream->doubts > 0;
     unlink_stream(stream);
     aff_list_each(link, &stream->waiting) {
         struct aff_peer_call *call = aff_container_of(link, struct aff_peer_call, link);
-        give_up(stream->peers, call, may_have_arrived(call) ? AFF_EUNKNOWN : AFF_EAGAIN);
+        bool arrived = may_have_arrived(call);
+        doubtful |= arrived;
+        give_up(stream->peers, call, arrived ? AFF_EUNKNOWN : AFF_EAGAIN);
     }
+    if (doubtful)
+        aff_peer_fence_doubt(stream);
 }

@@ -88,6 +88,18 @@ static void put_name(unsigned char **at, const char *name)
     *at += len;
 }
 
+static void put_fence(unsigned char **at, const struct aff_hello_fence *fence)
+{
+    if (fence->asker == 0)
+        return;
+    aff_put_u64(*at, fence->asker);
+    aff_put_u64(*at + 8, fence->stream);
+    (*at)[16] = fence->kept_count;
+    *at += 17;
+    for (unsigned i = 0; i < fence->kept_count; i++, *at += 8)
+        aff_put_u64(*at, fence->kept[i]);
+}
+
 bool aff_hello_write(const struct aff_hello *hello, struct aff_buf *out)
 {
     unsigned char body[AFF_HELLO_SIZE_MAX], head[AFF_FRAME_QUESTION_HEAD], *at = body;
@@ -98,6 +110,7 @@ bool aff_hello_write(const struct aff_hello *hello, struct aff_buf *out)
     at += 16;
     put_name(&at, hello->cluster);
     put_name(&at, hello->member);
+    put_fence(&at, &hello->fence);
     size_t len = (size_t)(at - body);
     struct aff_frame frame = { .type = AFF_FRAME_HELLO };
     size_t head_len = aff_frame_head(head, &frame, len);
@@ -114,6 +127,21 @@ static bool take_name(struct aff_cursor *c, char name[AFF_HELLO_NAME_MAX + 1])
     return true;
 }
 
+/* An older version says nothing of it. */
+static bool take_fence(struct aff_cursor *c, struct aff_hello_fence *fence)
+{
+    if (aff_cursor_left(c) == 0)
+        return true;
+    fence->asker = aff_cursor_u64(c);
+    fence->stream = aff_cursor_u64(c);
+    fence->kept_count = aff_cursor_u8(c);
+    if (c->failed || fence->kept_count > AFF_HELLO_STREAMS_MAX)
+        return false;
+    for (unsigned i = 0; i < fence->kept_count; i++)
+        fence->kept[i] = aff_cursor_u64(c);
+    return !c->failed;
+}
+
 const char *aff_hello_read(aff_bytes body, struct aff_hello *ret_hello)
 {
     struct aff_cursor c = aff_cursor_of(body);
@@ -125,6 +153,8 @@ const char *aff_hello_read(aff_bytes body, struct aff_hello *ret_hello)
     hello.features = aff_cursor_u64(&c);
     if (!take_name(&c, hello.cluster) || !take_name(&c, hello.member))
         return "HELLO names no cluster and member of 1 to 63 bytes each";
+    if (!take_fence(&c, &hello.fence))
+        return "HELLO tells a part of its asker, or of more than 8 streams";
     *ret_hello = hello;
     return NULL;
 }

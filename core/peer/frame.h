@@ -32,7 +32,9 @@ enum {
     AFF_FRAME_HEAD = 16,          /* length, type, kind, two bytes that are 0, id */
     AFF_FRAME_QUESTION_HEAD = 20, /* and what is left of the deadline */
     AFF_HELLO_NAME_MAX = 63,
-    AFF_HELLO_SIZE_MAX = AFF_FRAME_HEAD + 4 + 2 + 2 + 8 + 2 * (1 + AFF_HELLO_NAME_MAX),
+    AFF_HELLO_STREAMS_MAX = 8,
+    AFF_HELLO_SIZE_MAX =
+        AFF_FRAME_HEAD + 4 + 2 + 2 + 8 + 2 * (1 + AFF_HELLO_NAME_MAX) + 8 + 8 + 1 + 8 * AFF_HELLO_STREAMS_MAX,
 };
 
 struct aff_frame {
@@ -58,10 +60,19 @@ void aff_frame_set_left_us(void *question, uint32_t left_us);
 
 /* ---- HELLO ---- */
 
+/* Which stream of which asker this is, and which older ones the asker still stands by; all others are over (fence.c). */
+struct aff_hello_fence {
+    uint64_t asker;  /* a loop of a process: a random number; 0: it is not told, and nothing is known of its streams */
+    uint64_t stream; /* that the asker counts, from 1 */
+    uint8_t kept_count;
+    uint64_t kept[AFF_HELLO_STREAMS_MAX];
+};
+
 struct aff_hello {
     uint16_t version, oldest; /* of the form: the newest and the oldest that this side speaks */
     uint64_t features;
     char cluster[AFF_HELLO_NAME_MAX + 1], member[AFF_HELLO_NAME_MAX + 1];
+    struct aff_hello_fence fence; /* of who opened the stream */
 };
 /* The whole frame; false when there is no memory. */
 bool aff_hello_write(const struct aff_hello *hello, struct aff_buf *out) AFF_MUST_USE;

@@ -4,6 +4,7 @@
  *   peers.c   life, numbers, what is done at the end of a pass and by the clock
  *   ask.c     questions of this side: links to other nodes, their streams, deadlines
  *   serve.c   questions of others: kept until they are answered
+ *   fence.c   between the streams of one asker: nothing of an older one is handled late
  *   stream.c  one connection: connecting, HELLO, reading, writing, breaking
  *   tls.c     credentials
  *   frame.c   the layout
@@ -35,6 +36,14 @@ enum {
     AFF_PEER_FORGET_MS = 60000, /* a link without a stream is forgotten after so long */
 };
 
+/* The way of a new stream past all loops that may have older ones of its asker (fence.c). One at a time on each loop. */
+struct aff_peer_sweep {
+    struct aff_msg msg;
+    struct aff_peers *home, *at;
+    struct aff_peer_stream *stream; /* that waits for it; NULL: it is gone */
+    struct aff_hello_fence fence;
+};
+
 struct aff_peers {
     struct aff_peers_opts opts; /* `cluster` is a copy of our own */
     char *cluster;
@@ -52,6 +61,11 @@ struct aff_peers {
     struct aff_list streams;  /* struct aff_peer_stream, all */
     struct aff_list touched;  /* those with something to do at the end of the pass */
     struct aff_list rejected; /* calls that are answered with their `code` at the end of the pass */
+    uint64_t asker;           /* what others know this loop by, in this process */
+    uint64_t last_stream;
+    struct aff_peers *next; /* those that a listener deals to are a ring; constant while streams come in */
+    struct aff_list fenced; /* struct aff_peer_stream: they wait for a sweep, the first for the one under way */
+    struct aff_peer_sweep sweep;
     uint64_t last_id;
     size_t calls, questions; /* under way: of this side, of others */
     size_t outgoing, incoming, strangers;
@@ -100,6 +114,9 @@ struct aff_peer_stream {
     char member[AFF_HELLO_NAME_MAX + 1]; /* the other side; as expected, until it said HELLO */
     char address[80];
     uint64_t features;
+    struct aff_hello_fence fence; /* incoming: as HELLO had it; outgoing: `stream` alone */
+    struct aff_list fenced;
+    bool greeted; /* HELLO came */
     int64_t since_ns, heard_ns, pinged_ns;
 
     struct aff_buf in; /* from its beginning: a frame that is not whole */
@@ -113,6 +130,7 @@ struct aff_peer_stream {
     struct aff_map calls;     /* outgoing: struct aff_peer_call, by id */
     struct aff_list waiting;  /* the same */
     uint32_t waiting_count;
+    uint64_t doubts; /* questions that nobody here waits for any more, and that may be handled yet */
 
     struct aff_list serving; /* incoming: struct aff_peer_served */
     uint32_t serving_count;
@@ -146,7 +164,20 @@ const char *aff_peer_serve_question(struct aff_peer_stream *stream, const struct
 void aff_peer_serve_broken(struct aff_peer_stream *stream);
 void aff_peer_serve_fini(struct aff_peers *peers);
 
+/* ---- fence.c ---- */
+
+/* Asking: what HELLO of this stream says of the older ones. */
+void aff_peer_fence_fill(const struct aff_peer_stream *stream, struct aff_hello_fence *ret_fence);
+/* Asking: something that was asked on the stream may be handled later. What is asked now goes by a stream that says so. */
+void aff_peer_fence_doubt(struct aff_peer_stream *stream);
+/* Answering: HELLO of the stream came. It is welcomed when no loop reads of an older one any more. NULL, or why not. */
+const char *aff_peer_fence_raise(struct aff_peer_stream *stream);
+void aff_peer_fence_broken(struct aff_peer_stream *stream);
+
 /* ---- stream.c ---- */
+
+/* Answers HELLO: questions may come. NULL, or why not. */
+const char *aff_peer_stream_welcome(struct aff_peer_stream *stream);
 
 /* Begins to connect; NULL when that fails at once: *ret_why says why. */
 struct aff_peer_stream *aff_peer_stream_open(struct aff_peers *peers, const struct aff_peer_to *to,

@@ -113,6 +113,8 @@ int aff_peer_listener_new(const struct aff_peer_listener_opts *opts, struct aff_
     listener->opts = *opts;
     listener->peers = aff_xmemdup(opts->peers, opts->peers_count * sizeof *opts->peers);
     listener->io = (struct aff_io){ .fd = fd, .ready = acceptable };
+    for (size_t i = 0; i < opts->peers_count; i++)
+        listener->peers[i]->next = listener->peers[(i + 1) % opts->peers_count];
     listener->pause.fire = resume_accepting;
     aff_listen_address(fd, listener->address, sizeof listener->address);
     rc = aff_loop_io_add(opts->loop, &listener->io, EPOLLIN);

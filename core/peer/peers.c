@@ -104,6 +104,8 @@ int aff_peers_new(const struct aff_peers_opts *opts, struct aff_peers **ret_peer
     peers->opts.questions = opts->questions ? opts->questions : QUESTIONS;
     peers->opts.bytes = opts->bytes ? opts->bytes : BYTES;
     peers->seed = seed_of(peers);
+    peers->asker = seed_of(peers) | 1; /* it is not 0 */
+    peers->next = peers;
     peers->soon.fire = nothing;
     peers->due_timer.fire = aff_peer_ask_due;
     peers->due_armed = INT64_MAX;
@@ -113,6 +115,7 @@ int aff_peers_new(const struct aff_peers_opts *opts, struct aff_peers **ret_peer
     aff_list_init(&peers->streams);
     aff_list_init(&peers->touched);
     aff_list_init(&peers->rejected);
+    aff_list_init(&peers->fenced);
     aff_list_init(&peers->orphans);
     aff_list_init(&peers->spare_questions);
     aff_buf_init(&peers->spare_in);

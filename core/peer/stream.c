@@ -204,6 +204,7 @@ static struct aff_peer_stream *new_stream(struct aff_peers *peers, int fd, bool 
     aff_list_init(&s->waiting);
     aff_list_init(&s->serving);
     aff_list_init(&s->touched);
+    aff_list_init(&s->fenced);
     aff_list_append(&peers->streams, &s->link);
     aff_peers_count(&peers->streams_open, 1);
     *(outgoing ? &peers->outgoing : &peers->incoming) += 1;
@@ -223,6 +224,8 @@ static struct aff_hello own_hello(const struct aff_peers *peers)
 static bool add_hello(struct aff_peer_stream *s)
 {
     struct aff_hello hello = own_hello(s->peers);
+    if (s->outgoing)
+        aff_peer_fence_fill(s, &hello.fence);
     aff_peers_touch(s->peers, s);
     return aff_hello_write(&hello, &s->out);
 }
@@ -266,27 +269,40 @@ static const char *judge(const struct aff_peer_stream *s, const struct aff_hello
     return NULL;
 }
 
+static void open_for_questions(struct aff_peer_stream *s)
+{
+    s->state = AFF_PEER_OPEN;
+    s->may_send = UINT64_MAX;
+    aff_log(aff_loop_logger(s->peers->opts.loop), INFO, "peer.open", aff_f_str("member", s->member),
+            aff_f_str("address", s->address), aff_f_str("opened-by", s->outgoing ? "us" : "them"));
+}
+
 static const char *hello_came(struct aff_peer_stream *s, const struct aff_frame *frame)
 {
     struct aff_hello theirs;
-    const char *why = aff_hello_read(frame->body, &theirs);
+    const char *why = s->greeted ? "HELLO came twice" : aff_hello_read(frame->body, &theirs);
     if (!why)
         why = judge(s, &theirs);
     if (why)
         return turn_away(s, why);
+    s->greeted = true;
     s->features = theirs.features;
-    s->state = AFF_PEER_OPEN;
     if (s->outgoing) {
-        why = aff_peer_ask_opened(s, &theirs);
-    } else {
-        s->peers->strangers--;
-        (void)snprintf(s->member, sizeof s->member, "%s", theirs.member);
-        why = add_hello(s) ? NULL : "there is no memory for HELLO";
+        open_for_questions(s);
+        return aff_peer_ask_opened(s, &theirs);
     }
-    s->may_send = UINT64_MAX;
-    aff_log(aff_loop_logger(s->peers->opts.loop), INFO, "peer.open", aff_f_str("member", s->member),
-            aff_f_str("address", s->address), aff_f_str("opened-by", s->outgoing ? "us" : "them"));
-    return why;
+    (void)snprintf(s->member, sizeof s->member, "%s", theirs.member);
+    s->fence = theirs.fence;
+    return aff_peer_fence_raise(s);
+}
+
+const char *aff_peer_stream_welcome(struct aff_peer_stream *s)
+{
+    if (s->peers->draining) /* since HELLO came */
+        return turn_away(s, "this node is being drained");
+    s->peers->strangers--;
+    open_for_questions(s);
+    return add_hello(s) ? NULL : "there is no memory for HELLO";
 }
 
 static const char *turned_away(struct aff_peer_stream *s, const struct aff_frame *frame)
@@ -565,6 +581,7 @@ struct aff_peer_stream *aff_peer_stream_open(struct aff_peers *peers, const stru
         return NULL;
     }
     s->io.ready = ready;
+    s->fence.stream = ++peers->last_stream;
     s->state = AFF_PEER_CONNECTING;
     s->events = EPOLLOUT;
     (void)snprintf(s->member, sizeof s->member, "%s", to->member);
@@ -640,6 +657,7 @@ void aff_peer_stream_close(struct aff_peer_stream *s, const char *why)
     atomic_fetch_sub_explicit(&peers->streams_open, 1, memory_order_relaxed);
     aff_peer_ask_broken(s);
     aff_peer_serve_broken(s);
+    aff_peer_fence_broken(s);
     aff_list_remove(&s->link);
     aff_list_remove(&s->touched);
     aff_map_fini(&s->calls);

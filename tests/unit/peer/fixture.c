@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -271,6 +272,13 @@ static void patient(int fd)
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit), 0);
 }
 
+/* What is sent has arrived when the loops run next. */
+static void at_once(int fd)
+{
+    int on = 1;
+    assert_int_equal(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on), 0);
+}
+
 void peer_raw_listen(struct peer_raw *raw, int receive_buffer)
 {
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -292,6 +300,7 @@ void peer_raw_accept(struct peer_raw *raw)
     raw->fd = accept4(raw->listener, NULL, NULL, SOCK_CLOEXEC);
     assert_true(raw->fd >= 0);
     patient(raw->fd);
+    at_once(raw->fd);
 }
 
 void peer_raw_connect(struct peer_raw *raw, const char *address)
@@ -306,6 +315,7 @@ void peer_raw_connect(struct peer_raw *raw, const char *address)
     assert_true(raw->fd >= 0);
     patient(raw->fd);
     assert_int_equal(connect(raw->fd, (const struct sockaddr *)&to, sizeof to), 0);
+    at_once(raw->fd);
 }
 
 void peer_raw_close(struct peer_raw *raw)

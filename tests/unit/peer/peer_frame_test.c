@@ -226,15 +226,63 @@ static void hello_is_as_documented(void **state)
     aff_buf_fini(&out);
 }
 
+static const struct aff_hello opener = {
+    .version = 1,
+    .oldest = 1,
+    .features = 5,
+    .cluster = "demo",
+    .member = "n1-0000000007",
+    .fence = { .asker = 0x1122334455667788, .stream = 3, .kept_count = 1, .kept = { 2 } },
+};
+static const char opener_example[] = "00000048"
+                                     "01"
+                                     "00"
+                                     "0000"
+                                     "0000000000000000"
+                                     "41464650"
+                                     "0001"
+                                     "0001"
+                                     "0000000000000005"
+                                     "04"
+                                     "64656d6f"
+                                     "0d"
+                                     "6e312d30303030303030303037"
+                                     "1122334455667788"
+                                     "0000000000000003"
+                                     "01"
+                                     "0000000000000002";
+
+static void who_opens_a_stream_tells_of_the_older_ones(void **state)
+{
+    (void)state;
+    unsigned char wanted[128];
+    size_t len = bytes_of(opener_example, wanted), body_len = len - AFF_FRAME_HEAD;
+    unsigned char *body = wanted + AFF_FRAME_HEAD;
+    struct aff_hello read = { 0 };
+    struct aff_buf out;
+    aff_buf_init(&out);
+    assert_true(aff_hello_write(&opener, &out));
+    assert_int_equal(out.len, len);
+    assert_memory_equal(out.data, wanted, len);
+    assert_null(aff_hello_read(aff_bytes_of(body, body_len), &read));
+    assert_memory_equal(&read.fence, &opener.fence, sizeof read.fence);
+    for (size_t cut = 1; cut < 8 + 8 + 1 + 8; cut++)
+        assert_non_null(strstr(aff_hello_read(aff_bytes_of(body, body_len - cut), &read), "a part of its asker"));
+    body[body_len - 9] = AFF_HELLO_STREAMS_MAX + 1;
+    assert_non_null(strstr(aff_hello_read(aff_bytes_of(body, body_len), &read), "more than 8 streams"));
+    aff_buf_fini(&out);
+}
+
 static void a_longer_hello_of_a_newer_version_is_read(void **state)
 {
     (void)state;
     unsigned char bytes[128];
-    size_t len = bytes_of(hello_example, bytes);
+    size_t len = bytes_of(opener_example, bytes);
     struct aff_hello read = { 0 };
     memcpy(bytes + len, "more", 4);
     assert_null(aff_hello_read(aff_bytes_of(bytes + AFF_FRAME_HEAD, len + 4 - AFF_FRAME_HEAD), &read));
     assert_string_equal(read.member, "n1-0000000007");
+    assert_int_equal(read.fence.stream, 3);
 }
 
 static void what_is_no_hello_is_refused(void **state)
@@ -283,7 +331,7 @@ int main(void)
         cmocka_unit_test(the_size_is_known_from_the_length),         cmocka_unit_test(what_is_no_frame_is_told_at_once),
         cmocka_unit_test(a_question_becomes_void_in_place),          cmocka_unit_test(hello_is_as_documented),
         cmocka_unit_test(a_longer_hello_of_a_newer_version_is_read), cmocka_unit_test(what_is_no_hello_is_refused),
-        cmocka_unit_test(both_speak_the_newest_common_version),
+        cmocka_unit_test(who_opens_a_stream_tells_of_the_older_ones), cmocka_unit_test(both_speak_the_newest_common_version),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
