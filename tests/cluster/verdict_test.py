@@ -6,7 +6,7 @@ import unittest
 
 from traffic import History, percentile, partition_of, writer_keys
 
-LINE = "{start}\t{end}\tw1\t{kind}\t{key}\t{value}\t{status}\t{etag}\t1\t0\t0\t{bad}\t{what}\n"
+LINE = "{start}\t{end}\tw1\t{kind}\t{key}\t{value}\t{status}\t{etag}\t1\t0\t0\t{bad}\t{what}\t8080\n"
 
 
 def line(start, end, kind, value="-", status=200, key="k", etag="-", bad=0, what=""):

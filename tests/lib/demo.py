@@ -8,14 +8,15 @@ import traffic
 from cluster import Cluster
 from traffic import ROOT, percentile
 
-PARTITIONS, REPLICAS = 12, 2
+PARTITIONS, REPLICAS, WRITER_GAP_US = 12, 2, 5000
 
 
-def add_arguments(parser):
+def add_arguments(parser, partitions=PARTITIONS, rate=300, writer_gap=WRITER_GAP_US):
     parser.add_argument("--affinity", help="the binary; without it, it is built")
-    parser.add_argument("--partitions", type=int, default=PARTITIONS)
+    parser.add_argument("--partitions", type=int, default=partitions)
     parser.add_argument("--replicas", type=int, default=REPLICAS)
-    parser.add_argument("--rate", type=int, default=300, help="mixed requests a second, besides the writers")
+    parser.add_argument("--rate", type=int, default=rate, help="mixed requests a second, besides the writers")
+    parser.add_argument("--writer-gap", type=int, default=writer_gap, metavar="US", help="a writer rests for so long after an answer")
     parser.add_argument("--keep", metavar="FOLDER", help="a new folder for everything of the nodes, which stays")
 
 

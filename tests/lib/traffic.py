@@ -4,7 +4,7 @@
         ...                                     # faults
         load.nodes(other_addresses)
         print(load.count())                     # so far
-    history = load.history()                    # after the end
+    history = load.history()                    # after the end; history.read_on() for one that is taken before
     history.failed()                            # requests with an answer 5xx, none in time, or a broken one
     history.unexplained(last_reads)             # what no order of the operations explains: lost, stale, or not refused
 
@@ -37,6 +37,7 @@ class Request:
     lost: int
     bad: int
     what: str
+    port: int = 0  # of the node that was asked last
 
     @property
     def acknowledged(self):
@@ -49,8 +50,17 @@ class Request:
 
 class History:
     def __init__(self, path):
-        with open(path, encoding="utf-8", errors="replace") as f:
-            self.requests = [_request(line) for line in f if line.endswith("\n")]  # the last one may be under way
+        self.path, self.at, self.requests = path, 0, []
+        self.read_on()
+
+    def read_on(self):
+        """What was written since."""
+        with open(self.path, "rb") as f:
+            f.seek(self.at)
+            text = f.read()
+        whole = text[:text.rfind(b"\n") + 1]  # the last one may be under way
+        self.at += len(whole)
+        self.requests += [_request(line) for line in whole.decode(errors="replace").split("\n")[:-1]]
 
     def failed(self):
         return [r for r in self.requests if r.bad or r.status == 0]
@@ -91,10 +101,10 @@ class History:
 
 
 def _request(line):
-    words = line.rstrip("\n").split("\t")
+    words = line.split("\t")
     value, etag = (None if word == "-" else word for word in (words[5], words[7]))
     return Request(int(words[0]), int(words[1]), words[2], words[3], words[4], value, int(words[6]), etag,
-                   *(int(word) for word in words[8:12]), words[12])
+                   *(int(word) for word in words[8:12]), words[12], int(words[13]))
 
 
 def _counts(request):

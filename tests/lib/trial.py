@@ -3,18 +3,22 @@
     with Trial(cluster, program, rate=400) as trial:
         with trial.watch() as step:             # until the cluster is settled again
             cluster.nodes["n1"].stop()
-        print(step.requests, step.failed, step.moved, trial.pauses(step))
+        trial.refresh()
+        print(trial.of(step), trial.pauses_ms(step))
     complaints = trial.verdict()                # [] when all is well
 
-A pause of a partition's writes is how long its writer (a client that writes one key of it all the time) waited for the answer
-that took longest, with all its repeats. Its produce latency is the same of the writes in quiet times.
+What a write pause is, handovers.py says. What it is compared with: the time that a write takes when no mastership moves, from the
+request to the answer, of the writers (clients that write one key of a partition all the time), asked of the node that led, answered
+at the first attempt. It is taken of the whole time from the first step to the last, starts and ends of nodes included, and costs
+little more than the record takes from the master to the brokers and back.
 """
 import contextlib
 import time
 from dataclasses import dataclass, field
 
+from handovers import Handovers
 from harness import Client
-from traffic import Load, Request, percentile, writer_keys
+from traffic import WRITES, Load, Request, partition_of, writer_keys
 
 FELT_NS = 50_000_000  # what was answered when a fault came may arrive so much later
 STILL_S, LOOK_S = 3.0, 0.2
@@ -29,10 +33,6 @@ class Step:
     before: dict = field(default_factory=dict)  # {partition: (master, epoch)}
     after: dict = field(default_factory=dict)
 
-    def moved(self):
-        """The partitions whose mastership changed."""
-        return [p for p in self.after if self.before.get(p) != self.after[p]]
-
     def led_by(self, node):
         return [p for p, (master, _) in self.before.items() if master == node]
 
@@ -45,7 +45,7 @@ class Trial:
         self.options = options
         self.writers = writer_keys(cluster.keyspaces[keyspace]["partitions"])
         self.steps = []
-        self.load = self._history = self._runs = None
+        self.load = self._history = self._runs = self._handovers = None
 
     # ---- life ----
 
@@ -83,7 +83,7 @@ class Trial:
         masters = self.cluster.masters(parts)
         return {p: (name, parts[name][space, p]["epoch"]) for (space, p), name in masters.items() if space == self.keyspace}
 
-    # ---- figures; all of them after the end, or after load.count() ----
+    # ---- figures, as of the last refresh() ----
 
     @property
     def history(self):
@@ -98,19 +98,18 @@ class Trial:
             self._runs = {self.writers[key]: run for key, run in self.history.pauses(self.writers).items()}
         return self._runs
 
+    @property
+    def handovers(self):
+        if self._handovers is None:
+            self._handovers = Handovers(self.cluster.nodes.values(), self.keyspace)
+        return self._handovers
+
     def refresh(self):
-        """The history so far."""
-        self.load.count()
-        self._history = self._runs = None
-
-    def pause_ms(self, step, partition):
-        """The longest wait for an answer that touches the step."""
-        touching = (end - start for start, end in self.runs[partition] if end >= step.start and start <= step.end)
-        return max(touching, default=0) / 1e6
-
-    def pauses_ms(self, step):
-        """Of the partitions whose mastership moved in it."""
-        return [self.pause_ms(step, partition) for partition in step.moved()]
+        """The history so far, and the logs."""
+        if self.load.process.poll() is None:
+            self.load.count()
+        self.history.read_on()
+        self._runs = self._handovers = None
 
     def accepted_again_ms(self, step, partition):
         """From the step's start to the first write that was accepted after the longest gap that began there."""
@@ -119,17 +118,36 @@ class Trial:
                 if after > step.start and before < step.start + FELT_NS]
         return (max(gaps)[1] - step.start) / 1e6 if gaps else float("inf")
 
-    def latencies_ms(self):
-        """Of the writers' writes in quiet times: those that touch no step."""
-        for run in self.runs.values():
-            for start, end in run:
-                if not any(end >= step.start and start <= step.end for step in self.steps):
-                    yield (end - start) / 1e6
+    def pauses_ms(self, start, end):
+        """[(hand-over, its write pause)] of those that began then."""
+        moved = self.handovers.between(start, end)
+        writes = {one.partition: [] for one in moved}
+        count = self.cluster.keyspaces[self.keyspace]["partitions"]
+        for request in self.history.requests:
+            if request.kind in WRITES and request.end >= start:
+                writes.get(partition_of(request.key, count), []).append(request)
+        return [(one, self.handovers.pause_ms(one, writes[one.partition])) for one in moved]
 
-    def produce_ms(self):
-        """(p50, p99)"""
-        latencies = list(self.latencies_ms())
-        return percentile(latencies, 50), percentile(latencies, 99)
+    def writes_ms(self, outside=lambda request: True):
+        """Of the writers' writes that the top tells of, from the first step to the last."""
+        ports = {node.name: int(node.http.rpartition(":")[2]) for node in self.cluster.nodes.values()}
+        moved = {partition: [] for partition in self.writers.values()}
+        for one in self.handovers.all:
+            moved[one.partition].append(one)
+        for request in self.history.requests:
+            partition = self.writers.get(request.key)
+            if partition is None or not request.acknowledged or request.attempts > 1 or not self._within(request) or \
+                    any(one.touches(request.start, request.end) for one in moved[partition]):
+                continue
+            if request.port == ports.get(self.handovers.leader(partition, request.start)) and outside(request):
+                yield (request.end - request.start) / 1e6
+
+    def _within(self, request):
+        return self.steps and self.steps[0].start <= request.start and request.end <= self.steps[-1].end
+
+    def quiet_ms(self):
+        """Those of them that touch no step."""
+        return self.writes_ms(lambda request: not any(request.end >= step.start and request.start <= step.end for step in self.steps))
 
     def of(self, step):
         """(requests, failed ones, the slowest in ms) of a step."""
@@ -163,7 +181,7 @@ class Trial:
         `all_there`: no node has left, so each partition has its standbys."""
         if self.load.process.poll() is None:
             self.load.stop()
-        self._history = self._runs = None
+        self.refresh()
         self.cluster.await_settled(all_there)
         complaints = list(self.history.unexplained(self.last_reads(self.history.by_key())))
         return complaints + self.cluster.verify()

@@ -1,13 +1,13 @@
 /*
  * worker.c - one worker: one request at a time, until it has a definite answer or its patience ends. Each is a line of the history:
  *
- *   start end worker kind key value status etag attempts refused lost bad what
+ *   start end worker kind key value status etag attempts refused lost bad what port
  *
  * Times are nanoseconds of the monotonic clock. kind: put, patch, delete, get, scan. value: the id of what a write wrote or a
  * GET saw, "-" for nothing. status: of the last answer; 0 when the outcome is unknown. refused, lost: attempts that were repeated
  * because nobody listened, or because the connection ended before any answer. bad: attempts that failed otherwise: an answer of
  * 5xx, none in time, a broken one; `what` describes the first of them. A write that got "not-applied" on its only attempt and
- * was given up has status 503.
+ * was given up has status 503. port: of the node that was asked last.
  */
 #include "load.h"
 
@@ -222,7 +222,7 @@ static void attempt(struct worker *w, struct operation *op, int *last)
         describe(op, w, node, outcome == HTTP_SILENT ? "no answer in time" : "an answer broke off", "");
 }
 
-static void record(struct worker *w, const struct operation *op)
+static void record(struct worker *w, const struct operation *op, unsigned node)
 {
     struct load *load = w->load;
     (void)atomic_fetch_add(&load->requests, 1);
@@ -230,9 +230,10 @@ static void record(struct worker *w, const struct operation *op)
     if (op->bad > 0 || !op->definite)
         (void)atomic_fetch_add(&load->failed, 1);
     const char *etag = op->definite && w->answer.etag[0] ? w->answer.etag : "-";
-    (void)fprintf(load->history, "%lld\t%lld\t%s\t%s\t%s\t%s\t%d\t%s\t%u\t%u\t%u\t%u\t%s\n", (long long)op->start_ns,
+    (void)fprintf(load->history, "%lld\t%lld\t%s\t%s\t%s\t%s\t%d\t%s\t%u\t%u\t%u\t%u\t%s\t%u\n", (long long)op->start_ns,
                   (long long)load_now_ns(), w->name, kind_names[op->kind], op->key, op->value[0] ? op->value : "-",
-                  op->definite ? op->status : 0, etag, op->attempts, op->refused, op->lost, op->bad, op->what);
+                  op->definite ? op->status : 0, etag, op->attempts, op->refused, op->lost, op->bad, op->what,
+                  ntohs(w->connections[node].to.sin_port));
 }
 
 /* Asks until there is a definite answer, one node after the other. */
@@ -243,7 +244,8 @@ static void perform(struct worker *w, enum kind kind, const char *key)
     build(w, &op);
     op.start_ns = load_now_ns();
     int64_t until_ns = op.start_ns + w->load->patience_ms * INT64_C(1000000), pause_us = PAUSE_MIN_US;
-    for (int last = -1;;) {
+    int last = -1;
+    for (;;) {
         look_at_nodes(w);
         attempt(w, &op, &last);
         if (op.definite || load_now_ns() > until_ns)
@@ -253,7 +255,7 @@ static void perform(struct worker *w, enum kind kind, const char *key)
             pause_us = 2 * pause_us > PAUSE_MAX_US ? PAUSE_MAX_US : 2 * pause_us;
         }
     }
-    record(w, &op);
+    record(w, &op, (unsigned)last);
 }
 
 /* ---- the worker ---- */
