@@ -6,11 +6,9 @@
  *
  * On the loop of the port.
  */
-#include "router/later.h"
+#include "router/later_inner.h"
 
 #include "base/alloc.h"
-#include "base/list.h"
-#include "router/inner.h"
 #include "serde/json.h"
 #include "serde/media.h"
 
@@ -21,23 +19,6 @@
 enum { ASKING_MAX = 1000, ID_MAX = 255, JSON_DEPTH = AFF_JSON_DEPTH_MAX };
 
 #define JSON_TYPE "application/json"
-
-struct block {
-    struct block *next;
-    max_align_t bytes[];
-};
-
-struct aff_later {
-    struct aff_later_opts opts; /* its views are in blocks */
-    struct block *blocks;
-    struct aff_timer turn;
-    struct aff_list leaving; /* struct asking: not asked yet */
-    unsigned asking;         /* questions that are under way, or about to be */
-    unsigned unanswered;     /* of them; an answered one may be held by its partition for a while */
-    unsigned writing;        /* of the unanswered: those that write */
-    bool wrote;              /* one was committed, or may be */
-    bool begun, replied, inside;
-};
 
 /* A question under way. Its bytes lie behind it. */
 struct asking {
@@ -61,7 +42,7 @@ static bool writes(const struct asking *q)
 
 void *aff_later_alloc(aff_later *later, size_t size)
 {
-    struct block *b = size < SIZE_MAX - sizeof *b ? malloc(sizeof *b + size) : NULL;
+    struct aff_later_block *b = size < SIZE_MAX - sizeof *b ? malloc(sizeof *b + size) : NULL;
 
     if (!b)
         return NULL;
@@ -87,11 +68,11 @@ static bool copy(aff_later *later, aff_bytes *bytes)
 
 static void free_run(aff_later *later)
 {
-    struct block *b = later->blocks;
+    struct aff_later_block *b = later->blocks;
 
     aff_loop_timer_cancel(later->opts.port->loop, &later->turn);
     while (b) {
-        struct block *next = b->next;
+        struct aff_later_block *next = b->next;
 
         free(b);
         b = next;
@@ -169,8 +150,7 @@ void aff_later_pass(aff_later *later, const aff_told *answer)
 
 static void leave(struct asking *q);
 
-/* After each function of the run: what it asked leaves, and at the end it ends. */
-static void settle(aff_later *later)
+void aff_later_settle(aff_later *later)
 {
     if (later->inside)
         return;
@@ -205,7 +185,7 @@ static void take_turn(struct aff_timer *timer)
     while ((link = aff_list_take(&now)))
         leave(aff_container_of(link, struct asking, link));
     later->inside = false;
-    settle(later);
+    aff_later_settle(later);
 }
 
 /* ---- answers ---- */
@@ -284,7 +264,7 @@ static void call_answered(struct aff_call *call)
         q->later->wrote |= may_have_written(&call->op.result);
     }
     tell(q);
-    settle(q->later);
+    aff_later_settle(q->later);
 }
 
 static void call_released(struct aff_call *call)
@@ -295,7 +275,7 @@ static void call_released(struct aff_call *call)
     aff_command_fini(&q->op);
     free(q);
     later->asking--;
-    settle(later);
+    aff_later_settle(later);
 }
 
 /* ---- questions ---- */

@@ -36,6 +36,8 @@ struct aff_scan_opts {
     aff_bytes after;        /* tell only what comes behind this key in the order of the scan; data NULL: all. Copied */
     const struct aff_index_range *index; /* what has such terms, in the order of (term, key) of that index of the keyspace; NULL:
                                all keys. `range` is unbounded then, and `after` a place. Copied */
+    bool alone;             /* `partition` and no other is asked */
+    uint32_t partition;
     bool reverse;           /* from the last key to the first */
     bool keys_only;         /* item.value stays empty */
     bool local;             /* what this node's copies have, whatever their role (eventual); else each part is proven (I5) */

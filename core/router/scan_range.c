@@ -128,5 +128,8 @@ static bool is_one_route(const struct aff_scan_opts *opts, uint32_t *ret_partiti
 
 size_t aff_scan_partitions(const struct aff_scan_opts *opts, uint32_t *ret_first)
 {
-    return is_one_route(opts, ret_first) ? 1 : opts->space->partitions;
+    if (!opts->alone)
+        return is_one_route(opts, ret_first) ? 1 : opts->space->partitions;
+    *ret_first = opts->partition;
+    return 1;
 }

@@ -12,6 +12,7 @@
  *     GET  /v1/things/{key}/quiet                          only reads: no reply
  *     POST /v1/things/{key}/move     {"to": "b", "n": 1}   asks: takes it here and adds it there; the second's answer
  *     POST /v1/things/{key}/peek     {"keys": ["a", "b"]}  asks: the values of the keys and what `show` says of them, in that order
+ *     POST /v1/things/{key}/tally    {"prefix": "a"}       asks all partitions: how many such keys each has, and who is missing
  *     POST /v1/things/{key}/odd      {"ask": "nobody"}     asks what cannot be asked, or nothing
  */
 #include <affinity.h>
@@ -186,6 +187,44 @@ static int peek(aff_later *later)
     return code;
 }
 
+static bool tallied(aff_later *later, const aff_scattered *entry, void *arg)
+{
+    char partition[16];
+    json_t *counts = arg;
+    (void)later;
+    (void)snprintf(partition, sizeof partition, "%u", entry->value->partition);
+    json_object_set_new(counts, partition, json_integer(json_integer_value(json_object_get(counts, partition)) + 1));
+    return true;
+}
+
+static void tally_done(aff_later *later, const aff_gathered *result, void *arg)
+{
+    json_t *missing = json_array(), *all;
+    for (uint32_t i = 0; i < result->missing_count; i++)
+        json_array_append_new(missing, json_pack("{s:i, s:s}", "partition", (int)result->missing[i].partition, "why",
+                                                 aff_error_name(result->missing[i].code)));
+    all = json_pack("{s:i, s:I, s:o, s:o}", "partitions", (int)result->partitions, "entries", (json_int_t)result->entries,
+                    "counts", arg, "missing", missing);
+    char *text = json_dumps(all, JSON_COMPACT);
+    (void)aff_later_reply(later, 200, aff_str(text), NULL);
+    free(text);
+    json_decref(all);
+}
+
+static int tally(aff_later *later)
+{
+    json_t *args = args_of(later), *counts = json_object();
+    const char *prefix = json_string_value(json_object_get(args, "prefix"));
+    aff_scatter_query q = { .size = sizeof q, .keyspace = "things", .keys_only = true };
+    if (prefix)
+        q.prefix = aff_str(prefix);
+    int code = aff_scatter(later, &q, tallied, tally_done, counts);
+    if (code)
+        json_decref(counts);
+    json_decref(args);
+    return code;
+}
+
 static int odd(aff_later *later)
 {
     json_t *args = args_of(later);
@@ -224,6 +263,7 @@ static const aff_command commands[] = {
     WRITES(clear),   WRITES(fleeting), { .size = sizeof(aff_command), .name = "keep", .run = keep, .accepts = "*" },
     WRITES(code),    READS(show),      READS(quiet),
     ASKS(move),      ASKS(peek),       ASKS(odd),
+    ASKS(tally),
     AFF_COMMAND_END,
 };
 

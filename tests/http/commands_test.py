@@ -85,6 +85,19 @@ class Commands(Conversation):
         self.assertEqual(answers[-2], {"code": "OK", "status": 0})  # no such key: read, and nothing there
         self.assertEqual(answers[-1], {"code": "EREFUSED", "status": 404})
 
+    def test_every_partition_is_asked(self):
+        keys = [f"t/{i}" for i in range(200)]
+        for key in keys:
+            self.post(key.replace("/", "%2F"), "add", json.dumps({"n": 1}))
+        answer = self.post("any", "tally", json.dumps({"prefix": "t/"})).json()
+        self.assertEqual(answer["missing"], [])
+        self.assertEqual(answer["entries"], len(keys))
+        self.assertEqual(sum(answer["counts"].values()), len(keys))
+        self.assertGreater(len(answer["counts"]), 1)
+        self.assertGreaterEqual(answer["partitions"], len(answer["counts"]))
+        too_long = self.post("any", "tally", json.dumps({"prefix": "x" * 600}))
+        self.assertEqual(too_long.status, 400, too_long)
+
     def test_what_cannot_be_asked_is_said(self):
         for ask, kind in (("nobody", "not-found"), ("no command", "not-found"), ("another", "not-found"),
                           ("no key", "bad-request"), ("no JSON", "bad-json"), (None, "internal")):

@@ -28,12 +28,13 @@
  * A command goes on when its client goes away; nobody gets its reply then.
  *
  * Everything here is on the loop that took the request. The functions of one request never run at the same time, and never inside
- * aff_ask(). They must not block.
+ * aff_ask() or aff_scatter(). They must not block.
  */
 #ifndef AFFINITY_ASK_H
 #define AFFINITY_ASK_H
 
 #include <affinity/command.h>
+#include <stdbool.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -94,6 +95,57 @@ typedef void aff_told_fn(aff_later *later, const aff_told *answer, void *arg);
  * body is to be JSON and is not, AFF_EQUEUEFULL: 1,000 are under way, AFF_ENOMEM.
  */
 AFF_API int aff_ask(aff_later *later, const aff_question *question, aff_told_fn *answered, void *arg) AFF_MUST_USE;
+
+/* ---- all partitions of a keyspace ---- */
+
+/* What is looked for, in every partition by the node that leads it. */
+typedef struct aff_scatter_query {
+    size_t size;          /* sizeof(aff_scatter_query) */
+    const char *keyspace; /* one that is served */
+    aff_bytes prefix;     /* only keys that begin so; data NULL: all */
+    bool keys_only;       /* the values are not fetched: aff_value.bytes is empty */
+} aff_scatter_query;
+
+/* One entry, that was current at some moment of the query. Views live until the function that is told returns. */
+typedef struct aff_scattered {
+    size_t size; /* sizeof(aff_scattered), of the library */
+    aff_bytes key;
+    const aff_value *value; /* its partition, too */
+} aff_scattered;
+
+/* A partition that did not tell all of its entries. */
+typedef struct aff_missing {
+    uint32_t partition;
+    int code; /* AFF_ENOMASTER: nobody leads it; AFF_ETIMEDOUT: the time of the request was over; and others (affinity/error.h) */
+} aff_missing;
+
+typedef struct aff_gathered {
+    size_t size;                /* sizeof(aff_gathered), of the library */
+    uint32_t partitions;        /* of the keyspace */
+    uint32_t missing_count;     /* 0: every partition has told everything */
+    const aff_missing *missing; /* by number; what such a partition had told before was told */
+    uint64_t entries;           /* that were told */
+} aff_gathered;
+
+/* Each entry, in order of the keys of its partition; those of several partitions come mixed. False: no more of this partition. */
+typedef bool aff_scattered_fn(aff_later *later, const aff_scattered *entry, void *arg);
+/* Comes exactly once, after the last entry; also after the reply. May ask more, and reply. */
+typedef void aff_gathered_fn(aff_later *later, const aff_gathered *result, void *arg);
+
+/*
+ * Asks every partition of a keyspace, a few at a time, and gathers what they tell; one that cannot is named in the result and holds up no
+ * other. Reads are strict. All of it has the time that the request has, and holds about 2 MiB, however much is told. 0; or, and then
+ * nothing was asked: AFF_ENOTFOUND: no such keyspace, AFF_EINVAL: the prefix is longer than a key, AFF_EQUEUEFULL: 4 are under way, or
+ * 1,000 questions, AFF_ENOMEM.
+ *
+ *     static bool counted(aff_later *later, const aff_scattered *entry, void *arg)
+ *     {
+ *         (*(unsigned *)arg)++;
+ *         return true;
+ *     }
+ */
+AFF_API int aff_scatter(aff_later *later, const aff_scatter_query *query, aff_scattered_fn *entry, aff_gathered_fn *gathered,
+                        void *arg) AFF_MUST_USE;
 
 /* ---- the reply: the first one counts. A command that has nothing under way and did not reply is answered 500 ---- */
 

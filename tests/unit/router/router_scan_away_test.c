@@ -4,6 +4,7 @@
  */
 #include "router/ask.h"
 #include "router/inner.h"
+#include "router/later.h"
 #include "router/scan_serve.h"
 #include "router/scan_wire.h"
 #include "scan_fixture.h"
@@ -656,9 +657,197 @@ static void a_damaged_answer_ends_a_scan(void **state)
     cluster_free(f);
 }
 
+/* ---- a query to every partition (affinity/ask.h) ---- */
+
+static struct scattered {
+    aff_scatter_query query;
+    int64_t deadline_ns;
+    bool only_one;      /* of each partition */
+    int code;           /* of aff_scatter() */
+    bool five;          /* are asked, one more than there may be: */
+    int fifth;          /* what the last was told */
+    unsigned told[256]; /* by partition */
+    int last[256];      /* the record that it told last */
+    unsigned gathered, replied;
+    uint32_t missing_count;
+    aff_missing missing[256];
+    uint64_t entries;
+} scattered;
+
+static int record_of(aff_bytes key)
+{
+    for (int i = 0; i < KEYS; i++)
+        if (aff_bytes_equal(key_of(&net->f->records[i]), key))
+            return i;
+    return -1;
+}
+
+static bool take_entry(aff_later *later, const aff_scattered *entry, void *arg)
+{
+    uint32_t partition = entry->value->partition;
+    int record = record_of(entry->key);
+
+    (void)later;
+    assert_ptr_equal(arg, &scattered);
+    assert_int_equal(aff_space_partition(net->f->space, entry->key), partition);
+    assert_true(record >= 0 && net->f->records[record].there);
+    assert_true(scattered.told[partition]++ == 0 || scattered.last[partition] < record);
+    scattered.last[partition] = record;
+    return !scattered.only_one;
+}
+
+static void take_result(aff_later *later, const aff_gathered *result, void *arg)
+{
+    (void)arg;
+    assert_int_equal(result->partitions, net->f->count);
+    scattered.gathered++;
+    scattered.missing_count = result->missing_count;
+    memcpy(scattered.missing, result->missing, result->missing_count * sizeof *result->missing);
+    scattered.entries = result->entries;
+    assert_int_equal(aff_later_reply(later, 200, aff_str("1"), NULL), 0);
+}
+
+static int scatter(aff_later *later)
+{
+    scattered.code = aff_scatter(later, &scattered.query, take_entry, take_result, &scattered);
+    for (int i = 0; i < 4 && scattered.five; i++)
+        scattered.fifth = aff_scatter(later, &scattered.query, take_entry, take_result, &scattered);
+    return scattered.code;
+}
+
+static void note_reply(void *self, const struct aff_result *result)
+{
+    (void)self;
+    assert_int_equal(result->code, scattered.code);
+    scattered.replied++;
+}
+
+static void run_scatter(aff_scatter_query query)
+{
+    static const aff_command command = { .size = sizeof command, .name = "scatter", .later = scatter };
+    struct aff_later_opts opts = { .port = net->f->port,
+                                   .space = net->f->space,
+                                   .command = &command,
+                                   .key = aff_str("k"),
+                                   .deadline_ns = scattered.deadline_ns,
+                                   .replied = note_reply };
+
+    query.size = sizeof query;
+    if (!query.keyspace)
+        query.keyspace = net->f->space->name;
+    scattered.query = query;
+    assert_int_equal(aff_later_begin(&opts), 0);
+    while (scattered.replied == 0 || scattered.gathered < (scattered.code == 0) + 3U * scattered.five)
+        pass(net->f);
+    pass(net->f);
+    assert_int_equal(scattered.replied, 1);
+}
+
+static void every_partition_tells_all_of_its_entries(void **state)
+{
+    struct fixture *f = cluster_new(40);
+
+    (void)state;
+    fill(f, 3000);
+    lead_by_chance();
+    net->moves = 20;
+    net->lost = 10;
+    scattered = (struct scattered){ .five = false };
+    run_scatter((aff_scatter_query){ .keys_only = false });
+    assert_int_equal(scattered.missing_count, 0);
+    assert_int_equal(scattered.entries, KEYS);
+    scattered = (struct scattered){ .only_one = true };
+    run_scatter((aff_scatter_query){ .keys_only = true });
+    assert_int_equal(scattered.entries, f->count);
+    cluster_free(f);
+}
+
+static void a_partition_that_nobody_leads_is_missing_and_no_other(void **state)
+{
+    struct fixture *f = cluster_new(30);
+
+    (void)state;
+    fill(f, 300);
+    lead_by_chance();
+    lead(22, NOBODY);
+    lead(5, NOBODY);
+    scattered = (struct scattered){ .five = false };
+    run_scatter((aff_scatter_query){ .keys_only = false });
+    assert_int_equal(scattered.missing_count, 2);
+    assert_int_equal(scattered.missing[0].partition, 5);
+    assert_int_equal(scattered.missing[1].partition, 22);
+    assert_int_equal(scattered.missing[0].code, AFF_ENOMASTER);
+    for (uint32_t p = 0; p < f->count; p++)
+        assert_true((scattered.told[p] > 0) == (p != 5 && p != 22));
+    cluster_free(f);
+}
+
+static void who_does_not_answer_in_time_is_missing(void **state)
+{
+    struct fixture *f = cluster_new(30);
+
+    (void)state;
+    fill(f, 300);
+    lead_all(THERE);
+    lead(7, HERE);
+    net->lost = 100;
+    scattered = (struct scattered){ .deadline_ns = aff_loop_now(f->loops[0]) + 30 * AFF_NS_PER_MS };
+    run_scatter((aff_scatter_query){ .keys_only = false });
+    assert_int_equal(scattered.gathered, 1);
+    assert_int_equal(scattered.missing_count, f->count - 1);
+    for (uint32_t i = 0; i < scattered.missing_count; i++) {
+        assert_int_equal(scattered.missing[i].partition, i + (i >= 7));
+        assert_int_equal(scattered.missing[i].code, AFF_ETIMEDOUT);
+    }
+    assert_int_equal(scattered.entries, scattered.told[7]);
+    cluster_free(f);
+}
+
+static void only_keys_with_the_prefix_are_told(void **state)
+{
+    struct fixture *f = cluster_new(5);
+    aff_bytes prefix;
+    uint64_t wanted = 0;
+
+    (void)state;
+    fill(f, 300);
+    lead_by_chance();
+    prefix = aff_bytes_of(f->records[KEYS / 2].key, 1);
+    for (int i = 0; i < KEYS; i++)
+        wanted += f->records[i].key_len > 0 && f->records[i].key[0] == f->records[KEYS / 2].key[0];
+    scattered = (struct scattered){ .five = false };
+    run_scatter((aff_scatter_query){ .prefix = prefix });
+    assert_int_equal(scattered.entries, wanted);
+    cluster_free(f);
+}
+
+static void what_cannot_be_scattered_is_said(void **state)
+{
+    static const char long_prefix[AFF_KEY_MAX + 1] = "x";
+    struct fixture *f = cluster_new(3);
+
+    (void)state;
+    scattered = (struct scattered){ .five = false };
+    run_scatter((aff_scatter_query){ .keyspace = "nobody" });
+    assert_int_equal(scattered.code, AFF_ENOTFOUND);
+    scattered = (struct scattered){ .five = false };
+    run_scatter((aff_scatter_query){ .prefix = aff_bytes_of(long_prefix, sizeof long_prefix) });
+    assert_int_equal(scattered.code, AFF_EINVAL);
+    scattered = (struct scattered){ .five = true };
+    run_scatter((aff_scatter_query){ .keys_only = true });
+    assert_int_equal(scattered.fifth, AFF_EQUEUEFULL);
+    assert_int_equal(scattered.gathered, 4);
+    cluster_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_partition_tells_all_of_its_entries),
+        cmocka_unit_test(a_partition_that_nobody_leads_is_missing_and_no_other),
+        cmocka_unit_test(who_does_not_answer_in_time_is_missing),
+        cmocka_unit_test(only_keys_with_the_prefix_are_told),
+        cmocka_unit_test(what_cannot_be_scattered_is_said),
         cmocka_unit_test(what_others_lead_is_told_like_what_is_led_here),
         cmocka_unit_test(many_partitions_of_others_are_merged_as_few),
         cmocka_unit_test(nothing_is_asked_of_others_that_is_led_here),
