@@ -8,10 +8,11 @@ import traffic
 from cluster import Cluster
 from traffic import ROOT, percentile
 
-PARTITIONS, REPLICAS, WRITER_GAP_US = 12, 2, 5000
+PARTITIONS, REPLICAS = 12, 2
+RATE, WRITER_GAP_US = 100, 20000  # with more, 3 brokers, 3 ZooKeepers and 3 nodes have to wait for two cores
 
 
-def add_arguments(parser, partitions=PARTITIONS, rate=300, writer_gap=WRITER_GAP_US):
+def add_arguments(parser, partitions=PARTITIONS, rate=RATE, writer_gap=WRITER_GAP_US):
     parser.add_argument("--affinity", help="the binary; without it, it is built")
     parser.add_argument("--partitions", type=int, default=partitions)
     parser.add_argument("--replicas", type=int, default=REPLICAS)
