@@ -4,6 +4,8 @@
  */
 #include "faults.h"
 
+#include "lib/parts.h"
+
 #include <stdlib.h>
 
 enum { FEW = 16, SOME = 60, MANY = 400 };
@@ -333,12 +335,12 @@ static void many_faults_at_random_leave_the_log_and_the_answers_agreeing(void **
     end(f);
 }
 
-/* The argument is a pattern of names, to run those only. */
+/* The argument is a part ("2/4", see parts.h), or a pattern of names, to run those only. */
 int main(int argc, char **argv)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, faults_set_up, faults_tear_down)
 #define TEST_MADE(name) cmocka_unit_test_teardown(name, faults_tear_down)
-    const struct CMUnitTest tests[] = {
+    struct CMUnitTest tests[] = {
         TEST(a_fatal_producer_error_under_load_is_settled),
         TEST_MADE(a_producer_that_lost_its_place_is_settled),
         TEST(a_claim_that_fails_is_tried_again),
@@ -355,7 +357,7 @@ int main(int argc, char **argv)
         TEST_MADE(many_faults_at_random_leave_the_log_and_the_answers_agreeing),
     };
 
-    if (argc > 1)
+    if (argc > 1 && !parts_leave(tests, sizeof tests / sizeof *tests, argv[1]))
         cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,8 @@
 
 #include <cmocka.h>
 
+#include "lib/parts.h"
+
 enum {
     WAIT_S = 30, /* for anything; a test that waits so long has failed */
     PASS_MS = 5,
@@ -787,9 +789,9 @@ static void the_end_waits_for_what_is_under_way(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
+    struct CMUnitTest tests[] = {
         TEST(reports_come_in_order_and_offsets_are_contiguous),
         TEST(the_log_has_what_was_appended),
         TEST(the_first_append_through_an_instance_travels_alone),
@@ -814,5 +816,7 @@ int main(void)
         TEST(the_end_does_not_wait_for_brokers_that_are_gone),
         TEST(the_end_waits_for_what_is_under_way),
     };
+    if (!parts_leave(tests, sizeof tests / sizeof *tests, argc > 1 ? argv[1] : NULL))
+        return 2;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
