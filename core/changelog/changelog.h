@@ -53,7 +53,7 @@ static inline size_t aff_entry_size(const struct aff_entry *e)
  * nothing that was handed over later through the same producer lands any more, until reset(): so among the entries of one
  * producer that are in the log none is missing (Kafka: enable.gapless.guarantee).
  */
-struct aff_report {
+struct aff_delivery_report {
     uint64_t seq;    /* the number given to append */
     int status;      /* 0; AFF_EVOID: certainly not in the log; AFF_EUNKNOWN: may be in the log, now or later */
     int64_t offset;  /* -1 when unknown, also with status 0 (Kafka: a duplicate that is too old) */
@@ -73,7 +73,7 @@ struct aff_batch {
 
 /* Who opened a partition embeds this. */
 struct aff_changelog_sink {
-    void (*reports)(struct aff_changelog_sink *sink, const struct aff_report *reports, size_t count);
+    void (*reports)(struct aff_changelog_sink *sink, const struct aff_delivery_report *reports, size_t count);
     void (*entries)(struct aff_changelog_sink *sink, const struct aff_batch *batch);
 };
 

@@ -196,7 +196,7 @@ static void on_entries(struct aff_changelog_sink *sink, const struct aff_batch *
     take_batch(a, batch);
 }
 
-static void on_reports(struct aff_changelog_sink *sink, const struct aff_report *reports, size_t count)
+static void on_reports(struct aff_changelog_sink *sink, const struct aff_delivery_report *reports, size_t count)
 {
     (void)sink; /* nothing is ever appended here */
     (void)reports;

@@ -136,7 +136,7 @@ static void report_trouble(struct aff_core *core, struct aff_flight *f, int stat
         aff_core_settle(core, status == 0 ? "a record stands at an unknown offset" : "a record's outcome is unknown");
 }
 
-void aff_core_report(struct aff_core *core, const struct aff_report *report)
+void aff_core_report(struct aff_core *core, const struct aff_delivery_report *report)
 {
     struct aff_stamp stamp = { core->own.epoch, core->own.nonce, report->seq };
     struct aff_flight *f = core->own.epoch ? aff_core_find_flight(core, stamp) : NULL;

@@ -49,7 +49,7 @@ void aff_core_resign(struct aff_core *core);                    /* stop leading,
 /* The answer to request_epoch, or to gave(false). A master that has a lower one claims anew. */
 void aff_core_granted(struct aff_core *core, uint32_t major);
 void aff_core_submit(struct aff_core *core, struct aff_op *op); /* `done` may come inside the call */
-void aff_core_report(struct aff_core *core, const struct aff_report *report);
+void aff_core_report(struct aff_core *core, const struct aff_delivery_report *report);
 bool aff_core_record(struct aff_core *core, uint64_t ticket, const struct aff_record *rec); /* false: skip the rest */
 void aff_core_read_done(struct aff_core *core, uint64_t ticket, int status, int64_t next, int64_t start, int64_t end);
 void aff_core_tick(struct aff_core *core);                      /* time has come (aff_core_next_tick) */

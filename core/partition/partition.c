@@ -198,7 +198,7 @@ struct aff_partition_group *aff_partition_group_free(struct aff_partition_group 
 
 /* ---- events ---- */
 
-static void on_reports(struct aff_changelog_sink *sink, const struct aff_report *reports, size_t count)
+static void on_reports(struct aff_changelog_sink *sink, const struct aff_delivery_report *reports, size_t count)
 {
     struct aff_partition *p = aff_container_of(sink, struct aff_partition, sink);
 

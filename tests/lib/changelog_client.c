@@ -51,7 +51,7 @@ static void check_callback(struct client *c)
         fail(c, "a callback on another thread");
 }
 
-static void on_reports(struct aff_changelog_sink *sink, const struct aff_report *reports, size_t count)
+static void on_reports(struct aff_changelog_sink *sink, const struct aff_delivery_report *reports, size_t count)
 {
     struct client *c = aff_container_of(sink, struct client, sink);
     check_callback(c);

@@ -25,7 +25,7 @@ struct client {
     const char *failure; /* first thing that may never be; NULL: none */
     bool calling;
 
-    struct aff_report *reports;
+    struct aff_delivery_report *reports;
     size_t report_count;
     struct seen *seen;
     size_t seen_count;

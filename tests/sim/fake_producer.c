@@ -30,7 +30,7 @@ struct request {
 /* A report that must wait for the one before it. */
 struct held {
     struct aff_list link;
-    struct aff_report report;
+    struct aff_delivery_report report;
     int key;
 };
 
@@ -65,7 +65,7 @@ struct resend {
 
 /* ---- producers: reports ---- */
 
-static void send_report(struct sim_producer *p, const struct aff_report *report, int key)
+static void send_report(struct sim_producer *p, const struct aff_delivery_report *report, int key)
 {
     struct sim *sim = p->log->sim;
     int64_t at = sim->now_ns + sim_log_delay(sim);
@@ -76,7 +76,7 @@ static void send_report(struct sim_producer *p, const struct aff_report *report,
     sim_node_report(sim->nodes[p->node], p, report, key, at);
 }
 
-static void hold_report(struct sim_producer *p, const struct aff_report *report, int key)
+static void hold_report(struct sim_producer *p, const struct aff_delivery_report *report, int key)
 {
     struct held *held = aff_xcalloc(1, sizeof *held);
 
@@ -102,7 +102,7 @@ static void send_held(struct sim_producer *p, bool drop)
 static void report(struct sim_producer *p, uint64_t seq, const struct sim_entry *e, int status, int64_t offset)
 {
     struct sim_coverage *coverage = p->log->sim->coverage;
-    struct aff_report report = { .seq = seq, .status = status, .offset = offset };
+    struct aff_delivery_report report = { .seq = seq, .status = status, .offset = offset };
 
     if (p->given_up)
         return;

@@ -28,7 +28,7 @@ struct letter {
     union {
         struct {
             struct sim_producer *producer;
-            struct aff_report report;
+            struct aff_delivery_report report;
             int key;
         } report;
         struct sim_batch *batch;
@@ -114,7 +114,7 @@ static void drop_all(struct aff_list *letters)
 
 static void hand_over_report(struct sim_node *n, struct letter *letter)
 {
-    const struct aff_report *r = &letter->u.report.report;
+    const struct aff_delivery_report *r = &letter->u.report.report;
     bool claims;
 
     sim_producer_reported(letter->u.report.producer, letter->u.report.key);
@@ -222,7 +222,7 @@ static void hand_over_call(struct sim_node *n, struct letter *letter)
     letter->u.call.run(n, letter->u.call.attempt);
 }
 
-void sim_node_report(struct sim_node *n, struct sim_producer *p, const struct aff_report *report, int key,
+void sim_node_report(struct sim_node *n, struct sim_producer *p, const struct aff_delivery_report *report, int key,
                      int64_t at_ns)
 {
     struct letter *letter = letter_new(n, hand_over_report);

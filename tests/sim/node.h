@@ -71,7 +71,7 @@ struct sim_node *sim_node_free(struct sim_node *n);
 
 /* ---- what reaches it; `at_ns`: when it enters the inbox ---- */
 
-void sim_node_report(struct sim_node *n, struct sim_producer *p, const struct aff_report *report, int key,
+void sim_node_report(struct sim_node *n, struct sim_producer *p, const struct aff_delivery_report *report, int key,
                      int64_t at_ns);
 void sim_node_batch(struct sim_node *n, struct sim_batch *batch, int64_t at_ns);
 void sim_node_lead(struct sim_node *n, int64_t at_ns);

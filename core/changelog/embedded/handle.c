@@ -135,7 +135,7 @@ static void add_report(struct embedded_part *part, const struct chunk_item *item
         part->report_capacity = part->report_capacity ? 2 * part->report_capacity : 64;
         part->reports = aff_xrealloc(part->reports, part->report_capacity, sizeof *part->reports);
     }
-    part->reports[part->report_count++] = (struct aff_report){
+    part->reports[part->report_count++] = (struct aff_delivery_report){
         .seq = item->seq,
         .status = 0,
         .offset = item->offset,
@@ -167,7 +167,7 @@ static void call_reports(struct embedded_port *port)
     struct aff_list *node;
     while ((node = aff_list_take(&port->reporting)) != NULL) {
         struct embedded_part *part = aff_container_of(node, struct embedded_part, reporting);
-        struct aff_report *reports = part->reports;
+        struct aff_delivery_report *reports = part->reports;
         size_t count = part->report_count, capacity = part->report_capacity;
         part->reports = NULL;
         part->report_count = part->report_capacity = 0;

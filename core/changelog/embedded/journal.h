@@ -152,7 +152,7 @@ struct embedded_part {
 
     /* loop */
     struct aff_list reporting; /* on port->reporting while `reports` has some */
-    struct aff_report *reports;
+    struct aff_delivery_report *reports;
     size_t report_count, report_capacity;
 };
 

@@ -81,7 +81,7 @@ static struct kafka_log *log_of(struct aff_changelog *log)
 
 /* ---- what comes back ---- */
 
-static void lane_reports(struct aff_kafka_lane_user *user, const struct aff_report *reports, size_t count)
+static void lane_reports(struct aff_kafka_lane_user *user, const struct aff_delivery_report *reports, size_t count)
 {
     struct kafka_part *part = aff_container_of(user, struct kafka_part, lane_user);
     part->sink->reports(part->sink, reports, count);

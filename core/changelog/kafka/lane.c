@@ -306,16 +306,16 @@ void aff_lane_settle_unknown(struct kafka_append *a)
 }
 
 /* The first one, which is done, as it is told. */
-static struct aff_report take_report(struct aff_kafka_lane *lane)
+static struct aff_delivery_report take_report(struct aff_kafka_lane *lane)
 {
     struct kafka_append *a = lane->first;
-    struct aff_report report = a->report;
+    struct aff_delivery_report report = a->report;
 
     if (report.status == 0 && lane->failure_told) {
         /* A broker let it in although the one before it failed. The log has to tell what became of both. */
         aff_log(lane->pool->opts.logger, ERROR, "kafka.append.gap", aff_f_str("topic", lane->topic),
                 aff_f_int("partition", lane->partition), aff_f_int("offset", report.offset));
-        report = (struct aff_report){ .seq = report.seq, .status = AFF_EUNKNOWN, .offset = -1 };
+        report = (struct aff_delivery_report){ .seq = report.seq, .status = AFF_EUNKNOWN, .offset = -1 };
     }
     lane->failure_told = lane->failure_told || report.status != 0;
     assert(report.status || !lane->failure_told); /* I3 */
@@ -329,7 +329,7 @@ static struct aff_report take_report(struct aff_kafka_lane *lane)
 
 void aff_lane_report(struct aff_kafka_lane *lane)
 {
-    struct aff_report reports[REPORTS_MOST];
+    struct aff_delivery_report reports[REPORTS_MOST];
     size_t count = 0;
 
     while (count < REPORTS_MOST && lane->first && lane->first->state == KAFKA_DONE)

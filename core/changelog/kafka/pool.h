@@ -38,7 +38,7 @@ struct kafka_append {
     enum { KAFKA_HELD, KAFKA_SENT, KAFKA_DONE } state;
     size_t size;
     struct kafka_held *held;
-    struct aff_report report; /* done */
+    struct aff_delivery_report report; /* done */
 };
 
 /* ---- a topic as one instance knows it ---- */

@@ -42,7 +42,7 @@ void aff_kafka_pool_detach(struct aff_kafka_pool *pool);
 
 struct aff_kafka_lane_user {
     /* Never from inside another function of this header. It may append, reset, and close this lane or any other. */
-    void (*reports)(struct aff_kafka_lane_user *user, const struct aff_report *reports, size_t count);
+    void (*reports)(struct aff_kafka_lane_user *user, const struct aff_delivery_report *reports, size_t count);
 };
 
 /* AFF_ECONFIG: the topic takes less than the pool's batches may have. */

@@ -80,7 +80,7 @@ struct memory_part {
     /* loop */
     struct aff_list appended; /* port->appended */
     struct memory_entry *first, **last;
-    struct aff_report *reports;
+    struct aff_delivery_report *reports;
     size_t report_count, report_capacity;
     struct memory_read read;
 };
@@ -135,7 +135,7 @@ static void add_report(struct memory_part *part, const struct memory_entry *e)
         part->report_capacity = part->report_capacity ? 2 * part->report_capacity : 64;
         part->reports = aff_xrealloc(part->reports, part->report_capacity, sizeof *part->reports);
     }
-    part->reports[part->report_count++] = (struct aff_report){
+    part->reports[part->report_count++] = (struct aff_delivery_report){
         .seq = e->seq,
         .status = 0,
         .offset = e->entry.offset,
@@ -191,7 +191,7 @@ static bool port_pass(struct aff_port *base)
 /* Does `part` still exist after its sink was called? */
 static bool call_reports(struct memory_port *port, struct memory_part *part)
 {
-    struct aff_report *reports = part->reports;
+    struct aff_delivery_report *reports = part->reports;
     size_t count = part->report_count;
     if (!count)
         return true;

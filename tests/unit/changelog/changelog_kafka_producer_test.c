@@ -35,7 +35,7 @@ struct writer {
     struct aff_kafka_lane_user user;
     struct world *world;
     struct aff_kafka_lane *lane;
-    struct aff_report *reports;
+    struct aff_delivery_report *reports;
     size_t count, capacity;
     uint64_t next_seq;
     void (*in_report)(struct writer *writer);
@@ -113,7 +113,7 @@ static void make_careful_pool(struct world *w, unsigned instances)
     make_pool(w, instances);
 }
 
-static void keep_reports(struct aff_kafka_lane_user *user, const struct aff_report *reports, size_t count)
+static void keep_reports(struct aff_kafka_lane_user *user, const struct aff_delivery_report *reports, size_t count)
 {
     struct writer *writer = aff_container_of(user, struct writer, user);
     for (size_t i = 0; i < count; i++) {
@@ -196,7 +196,7 @@ static void linger(struct world *w, int ms)
 static void assert_landed(const struct writer *writer, size_t from, size_t to, int64_t offset)
 {
     for (size_t i = from; i < to; i++) {
-        const struct aff_report *r = &writer->reports[i];
+        const struct aff_delivery_report *r = &writer->reports[i];
         if (r->status || r->offset != offset + (int64_t)(i - from))
             fail_msg("report %zu: seq %u, status %s, offset %d", i, (unsigned)r->seq, aff_error_name(r->status),
                      (int)r->offset);

@@ -98,7 +98,7 @@ static void append_some(struct model *m)
         size_t count = (size_t)(m->ends[p] - first[p]);
         assert_true(client_await_reports(&m->parts[p], before[p] + count));
         for (size_t i = 0; i < count; i++) {
-            const struct aff_report *r = &m->parts[p].reports[before[p] + i];
+            const struct aff_delivery_report *r = &m->parts[p].reports[before[p] + i];
             assert_int_equal(r->offset, first[p] + (int64_t)i);
             m->entries[p][r->offset].time_ms = r->time_ms;
         }

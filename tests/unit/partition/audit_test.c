@@ -64,7 +64,7 @@ static struct aff_coordinator never = { &never_ops };
 
 /* ---- fixture ---- */
 
-static void ignore_reports(struct aff_changelog_sink *sink, const struct aff_report *reports, size_t count)
+static void ignore_reports(struct aff_changelog_sink *sink, const struct aff_delivery_report *reports, size_t count)
 {
     (void)sink;
     for (size_t i = 0; i < count; i++)

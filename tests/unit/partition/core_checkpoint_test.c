@@ -655,7 +655,7 @@ static void reads_that_were_proven_do_not_go_to_a_store_that_was_wiped(void **st
 {
     struct script *s = *state;
     struct ask *put, *reading;
-    struct aff_report report = { .seq = 1 };
+    struct aff_delivery_report report = { .seq = 1 };
 
     stands_still_between_claim_and_reading(s);
     s->log_time_ms = INT64_MIN;

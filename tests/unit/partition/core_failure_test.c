@@ -240,7 +240,7 @@ static void a_replay_that_rests_on_what_was_not_committed_is_unknown_not_void(vo
 {
     struct script *s = *state;
     struct ask *first = ask_put(s, "a", "one"), *again = ask_put(s, "a", "one");
-    struct aff_report report = { .seq = 1, .offset = 1 };
+    struct aff_delivery_report report = { .seq = 1, .offset = 1 };
 
     ask_deadline(first, 100);
     ask_id(first, "id", "request");

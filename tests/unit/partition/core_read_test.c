@@ -65,7 +65,7 @@ static void what_is_read_is_committed_before_the_answer(void **state)
 {
     struct script *s = *state;
     struct ask *read;
-    struct aff_report report = { .seq = 1 };
+    struct aff_delivery_report report = { .seq = 1 };
 
     s->lease_until = INT64_MAX;
     script_put(s, "a", "one");

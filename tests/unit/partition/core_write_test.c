@@ -448,11 +448,11 @@ static void an_answer_leaves_after_the_commit_and_one_commit_serves_a_pass(void 
     struct script *s = *state;
     struct ask *a = script_put(s, "a", "1"), *b = script_put(s, "b", "2");
     unsigned commits = s->commits;
-    struct aff_report report;
+    struct aff_delivery_report report;
 
     for (uint64_t seq = 1; seq <= 2; seq++) {
         int64_t offset = script_land(s);
-        report = (struct aff_report){ .seq = seq, .offset = offset, .time_ms = s->entries[offset].view.time_ms };
+        report = (struct aff_delivery_report){ .seq = seq, .offset = offset, .time_ms = s->entries[offset].view.time_ms };
         aff_core_report(s->core, &report);
     }
     expect_waiting(a); /* applied, not committed */

@@ -433,7 +433,7 @@ static struct script_sent *oldest_unreported(struct script *s)
 static void report(struct script *s, int status, int64_t offset)
 {
     struct script_sent *sent = oldest_unreported(s);
-    struct aff_report told = { .status = status, .offset = offset };
+    struct aff_delivery_report told = { .status = status, .offset = offset };
 
     assert_non_null(sent);
     sent->reported = true;
