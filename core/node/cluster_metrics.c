@@ -107,6 +107,24 @@ static void add_peers(struct aff_prom *prom, const struct aff_node *node)
     add_one(prom, "aff_peer_received_bytes_total", AFF_PROM_COUNTER, "Bytes from other nodes", (double)sum.bytes_in);
 }
 
+/* ---- the router ---- */
+
+static void add_router(struct aff_prom *prom, const struct aff_node *node)
+{
+    struct aff_port_waits sum = { 0 };
+    for (unsigned i = 0; i < node->loops_count; i++) {
+        struct aff_port_waits one;
+        aff_port_waits(node->loops[i].port, &one);
+        sum.now += one.now;
+        sum.total += one.total;
+        sum.refused += one.refused;
+    }
+    add_one(prom, "aff_router_waiting", AFF_PROM_GAUGE, "Requests that wait for a master of their partition", (double)sum.now);
+    add_one(prom, "aff_router_waits_total", AFF_PROM_COUNTER, "Times that a request began to wait for one", (double)sum.total);
+    add_one(prom, "aff_router_waits_refused_total", AFF_PROM_COUNTER, "Requests that found no room to wait, or waited in vain",
+            (double)sum.refused);
+}
+
 bool aff_admin_cluster_metrics(const struct aff_node *node, struct aff_buf *body)
 {
     struct aff_prom prom = { .buf = body };
@@ -116,7 +134,9 @@ bool aff_admin_cluster_metrics(const struct aff_node *node, struct aff_buf *body
     add_health(&prom, node);
     add_view(&prom, view);
     aff_view_drop(view);
-    if (node->peers)
+    if (node->peers) {
         add_peers(&prom, node);
+        add_router(&prom, node);
+    }
     return !prom.failed;
 }

@@ -41,6 +41,12 @@ PART_VALUE(part_committed, info->committed)
 PART_VALUE(part_refused, info->refused)
 PART_VALUE(part_unknown, info->unknown)
 PART_VALUE(part_repairs, info->repairs)
+PART_VALUE(part_given, info->given)
+PART_VALUE(part_not_given, info->not_given)
+PART_VALUE(part_given_seconds, (double)info->given_ns / (double)AFF_NS_PER_S)
+PART_VALUE(part_taken, info->taken)
+PART_VALUE(part_not_taken, info->not_taken)
+PART_VALUE(part_taken_seconds, (double)info->taken_ns / (double)AFF_NS_PER_S)
 
 static const struct part_metric part_metrics[] = {
     { "aff_partition_serves", AFF_PROM_GAUGE, "1 while the partition answers reads and writes here", part_serves },
@@ -57,6 +63,15 @@ static const struct part_metric part_metrics[] = {
     { "aff_partition_refused_total", AFF_PROM_COUNTER, "Requests that were refused or not applied", part_refused },
     { "aff_partition_unknown_total", AFF_PROM_COUNTER, "Writes answered with an unknown outcome", part_unknown },
     { "aff_partition_repairs_total", AFF_PROM_COUNTER, "Records written again over void ones", part_repairs },
+    { "aff_partition_given_total", AFF_PROM_COUNTER, "Masterships that were handed over to another node", part_given },
+    { "aff_partition_not_given_total", AFF_PROM_COUNTER, "Hand-overs to another node that did not come about", part_not_given },
+    { "aff_partition_given_seconds_total", AFF_PROM_COUNTER,
+      "Time in which writes waited for hand-overs, from the last that was taken here until the other node was heard to lead",
+      part_given_seconds },
+    { "aff_partition_taken_total", AFF_PROM_COUNTER, "Masterships that were taken over from a node that gave them", part_taken },
+    { "aff_partition_not_taken_total", AFF_PROM_COUNTER, "Hand-overs from another node that did not come about", part_not_taken },
+    { "aff_partition_taken_seconds_total", AFF_PROM_COUNTER, "The part of that time in which this node took over, from the word to go",
+      part_taken_seconds },
 };
 
 static void add_role(struct aff_prom *prom, const struct aff_part_info *info, const char *partition)

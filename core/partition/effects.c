@@ -148,6 +148,23 @@ static const struct aff_world_store store_functions = {
     .table_count = table_count,
 };
 
+/* ---- numbers of hand-overs ---- */
+
+static void count_handover(const struct aff_partition *p, int64_t *since_ns, _Atomic uint64_t *count, _Atomic uint64_t *ns)
+{
+    if (*since_ns == 0)
+        return; /* it is counted, or there was none */
+    atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
+    if (ns)
+        atomic_fetch_add_explicit(ns, (uint64_t)(aff_loop_now(p->group->loop) - *since_ns), memory_order_relaxed);
+    *since_ns = 0;
+}
+
+static void count_not_given(struct aff_partition *p)
+{
+    count_handover(p, &p->giving_ns, &p->shared.not_given, NULL);
+}
+
 /* ---- coordinator ---- */
 
 static void coordinator_request_epoch(struct aff_world_coordinator *w, uint32_t above)
@@ -161,6 +178,7 @@ static void coordinator_deposed(struct aff_world_coordinator *w, aff_epoch newer
 {
     struct aff_partition *p = aff_container_of(w, struct aff_partition, world_coordinator);
 
+    count_not_given(p);
     p->leading_wanted = false;
     p->deposed = true;
     p->coordinator->ops->deposed(p->coordinator, &p->seat, aff_epoch_major(newer));
@@ -188,6 +206,8 @@ static void coordinator_gave(struct aff_world_coordinator *w, bool taken)
 {
     struct aff_partition *p = aff_container_of(w, struct aff_partition, world_coordinator);
 
+    if (!taken)
+        count_not_given(p);
     if (p->coordinator->ops->gave)
         p->coordinator->ops->gave(p->coordinator, &p->seat, taken);
 }
@@ -215,6 +235,7 @@ static void net_moved(struct aff_world_net *w)
 {
     struct aff_partition *p = aff_container_of(w, struct aff_partition, world_net);
 
+    count_handover(p, &p->giving_ns, &p->shared.given, &p->shared.given_ns);
     p->deposed = true;
     p->leading_wanted = false;
     if (p->events)
@@ -226,6 +247,7 @@ static void net_taken(struct aff_world_net *w, uint32_t major, bool leads)
 {
     struct aff_partition *p = aff_container_of(w, struct aff_partition, world_net);
 
+    count_handover(p, &p->taking_ns, leads ? &p->shared.taken : &p->shared.not_taken, leads ? &p->shared.taken_ns : NULL);
     aff_list_each (node, &p->takes) {
         struct aff_take *take = aff_container_of(node, struct aff_take, link);
 

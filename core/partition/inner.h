@@ -22,6 +22,7 @@ struct aff_partition {
     struct aff_partition_group *group;
     struct aff_list touched;
     struct aff_timer timer, restart, indexing, watch;
+    int64_t giving_ns, taking_ns; /* since when a hand-over is under way, monotonic; 0: none is */
     char keyspace[64], topic[256];
     struct aff_core_opts core_opts;
     struct aff_core *core; /* NULL: not hosted */

@@ -390,8 +390,10 @@ static void on_give(struct aff_seat *seat, const struct aff_give *give)
         p->world_coordinator.gave(&p->world_coordinator, false);
         return;
     }
-    if (aff_core_give(p->core, give->major))
+    if (aff_core_give(p->core, give->major)) {
         p->give = *give; /* GO leaves at the end of a pass */
+        p->giving_ns = aff_loop_now(p->group->loop);
+    }
     touch(p);
 }
 
@@ -413,6 +415,8 @@ void aff_partition_take(struct aff_partition *p, struct aff_take *take)
     }
     aff_list_init(&take->link);
     aff_list_append(&p->takes, &take->link);
+    if (p->taking_ns == 0 && aff_partition_serving(p) != take->go.major)
+        p->taking_ns = aff_loop_now(p->group->loop);
     aff_core_take(p->core, &take->go, take->deadline_ns);
     touch(p);
 }

@@ -76,6 +76,8 @@ struct aff_partition_shared {
     _Atomic uint32_t identity8;
     _Atomic int64_t applied, log_end;
     _Atomic uint64_t epoch, dirty, in_flight, queued, committed, refused, unknown, repairs;
+    /* Hand-overs that came about, and those that did not; how long writes waited in those that did, as this node knows it. */
+    _Atomic uint64_t given, not_given, given_ns, taken, not_taken, taken_ns;
     char failure[256];          /* written before role becomes FAILED; stays */
 };
 struct aff_partition_shared *aff_partition_shared(struct aff_partition *part); /* any thread */

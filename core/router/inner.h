@@ -70,6 +70,7 @@ struct aff_port {
     struct aff_msg news;       /* there is a new view */
     atomic_bool news_under_way;
     struct aff_standby *standby;
+    atomic_uint_fast64_t waits_now, waits_total, waits_refused; /* for metrics: any thread reads */
     bool closed; /* nothing waits any more */
 };
 

@@ -244,6 +244,12 @@ void aff_router_part_info(const struct aff_space *space, uint32_t partition, str
         .refused = atomic_load_explicit(&sh->refused, memory_order_relaxed),
         .unknown = atomic_load_explicit(&sh->unknown, memory_order_relaxed),
         .repairs = atomic_load_explicit(&sh->repairs, memory_order_relaxed),
+        .given = atomic_load_explicit(&sh->given, memory_order_relaxed),
+        .not_given = atomic_load_explicit(&sh->not_given, memory_order_relaxed),
+        .given_ns = atomic_load_explicit(&sh->given_ns, memory_order_relaxed),
+        .taken = atomic_load_explicit(&sh->taken, memory_order_relaxed),
+        .not_taken = atomic_load_explicit(&sh->not_taken, memory_order_relaxed),
+        .taken_ns = atomic_load_explicit(&sh->taken_ns, memory_order_relaxed),
         .epoch = atomic_load_explicit(&sh->epoch, memory_order_relaxed),
         .identity8 = atomic_load_explicit(&sh->identity8, memory_order_relaxed),
     };

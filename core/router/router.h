@@ -150,6 +150,14 @@ void aff_command_read(struct aff_command_op *op, const struct aff_found *found);
 
 /* ---- what health, metrics and /cluster show ---- */
 
+/* Requests of a loop that nobody leads the partition of. Any thread. */
+struct aff_port_waits {
+    uint64_t now;     /* wait */
+    uint64_t total;   /* waits that have begun; a request may wait more than once */
+    uint64_t refused; /* found no room, or waited in vain */
+};
+void aff_port_waits(const struct aff_port *port, struct aff_port_waits *ret_waits);
+
 struct aff_part_info {
     const struct aff_space *space;
     uint32_t partition;
@@ -158,6 +166,7 @@ struct aff_part_info {
     bool serves, stands_by;
     int64_t applied, log_end;
     uint64_t dirty, in_flight, queued, committed, refused, unknown, repairs;
+    uint64_t given, not_given, given_ns, taken, not_taken, taken_ns; /* hand-overs; see struct aff_partition_shared */
     aff_epoch epoch;
     uint32_t identity8;
     char failure[256];

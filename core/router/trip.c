@@ -66,9 +66,31 @@ static int64_t patience_of(const struct aff_trip *trip)
     return trip->deadline_ns && trip->deadline_ns < until ? trip->deadline_ns : until;
 }
 
+static void count(atomic_uint_fast64_t *counter, uint64_t by)
+{
+    atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
+}
+
+static uint64_t number(const atomic_uint_fast64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void aff_port_waits(const struct aff_port *port, struct aff_port_waits *ret)
+{
+    *ret = (struct aff_port_waits){ number(&port->waits_now), number(&port->waits_total), number(&port->waits_refused) };
+}
+
+static void end_in_vain(struct aff_trip *trip)
+{
+    count(&trip->port->waits_refused, 1);
+    end(trip, code_of(trip));
+}
+
 static void leave_place(struct aff_trip *trip)
 {
     struct aff_place *place = place_of(trip);
+    count(&trip->port->waits_now, UINT64_MAX);
     aff_list_remove(&trip->link);
     aff_heap_remove(&trip->port->waits, &trip->due);
     place->count--;
@@ -89,9 +111,11 @@ static void wait_until(struct aff_trip *trip, int64_t again_ns)
         return;
     }
     if (until <= now_of(trip) || place->count >= cluster->waiting || place->bytes + trip->weight > cluster->waiting_bytes) {
-        end(trip, code_of(trip));
+        end_in_vain(trip);
         return;
     }
+    count(&port->waits_now, 1);
+    count(&port->waits_total, 1);
     trip->again_ns = again_ns;
     place->count++;
     place->bytes += trip->weight;
@@ -322,7 +346,7 @@ static void try_again(struct aff_trip *trip)
     if (trip->port->closed)
         end(trip, AFF_EDRAINING);
     else if (patience_of(trip) <= now_of(trip))
-        end(trip, code_of(trip));
+        end_in_vain(trip);
     else
         go(trip);
 }

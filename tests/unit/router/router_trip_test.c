@@ -130,13 +130,18 @@ static void who_waits_hears_that_this_node_serves_at_once(void **state)
 static void patience_ends(void **state)
 {
     struct cluster *c = *state;
+    struct aff_port_waits waits;
     struct request r;
     request_init(&r, AFF_OP_PUT, 1);
     request_send(c, &r);
     wait_ms(c, MASTER_WAIT_MS - 1);
     assert_waits(&r);
+    aff_port_waits(c->port, &waits);
+    assert_true(waits.now == 1 && waits.total > 0 && waits.refused == 0);
     wait_ms(c, 2);
     assert_answer(&r, AFF_ENOMASTER, not_applied);
+    aff_port_waits(c->port, &waits);
+    assert_true(waits.now == 0 && waits.refused == 1);
 }
 
 static void a_deadline_ends_it_before(void **state)
