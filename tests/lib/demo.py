@@ -58,12 +58,12 @@ def ms(value):
 
 def bounded(name, value, limit):
     """A figure in ms and what it should be at most."""
-    print(f"  {name:<44} {ms(value):>12}   bound {ms(limit):>10}   {'met' if value <= limit else 'NOT MET'}")
+    print(f"  {name:<50} {ms(value):>12}   bound {ms(limit):>10}   {'met' if value <= limit else 'NOT MET'}")
 
 
 def summary(name, values):
     """p50, p99 and most of some figures in ms."""
-    print(f"  {name:<44} p50 {ms(percentile(values, 50))}, p99 {ms(percentile(values, 99))}, most "
+    print(f"  {name:<50} p50 {ms(percentile(values, 50))}, p99 {ms(percentile(values, 99))}, most "
           f"{ms(max(values, default=float('nan')))}, of {len(values)}")
 
 

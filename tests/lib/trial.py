@@ -16,7 +16,7 @@ import contextlib
 import time
 from dataclasses import dataclass, field
 
-from handovers import Handovers
+from handovers import MS, Handovers
 from harness import Client
 from traffic import WRITES, Load, Request, partition_of, writer_keys
 
@@ -141,6 +141,16 @@ class Trial:
                 continue
             if request.port == ports.get(self.handovers.leader(partition, request.start)) and outside(request):
                 yield (request.end - request.start) / 1e6
+
+    def begun_later_ms(self, most_ms=100):
+        """(of the partition, of the others): writers' writes that began after the pause of a hand-over, until most_ms after it."""
+        same, others = [], []
+        windows = [(one.window()[1], one.led + most_ms * MS, one.partition) for one in self.handovers.between(self.steps[0].start, self.steps[-1].end)]
+        for request in self.history.requests:
+            for first, last, partition in windows:
+                if first < request.start < last and request.key in self.writers and request.acknowledged:
+                    (same if self.writers[request.key] == partition else others).append((request.end - request.start) / MS)
+        return same, others
 
     def _within(self, request):
         return self.steps and self.steps[0].start <= request.start and request.end <= self.steps[-1].end
