@@ -46,7 +46,8 @@ struct keeper_member {
 };
 
 struct keeper_members {
-    struct aff_zk_call list, create, remove;
+    struct aff_zk_call list, create, remove, bell;
+    bool rung; /* in this session */
     bool stale, listed;
     struct keeper_member **all;
     size_t count;
@@ -70,7 +71,7 @@ struct keeper_report {
 struct keeper_reports {
     /* the own one */
     struct aff_zk_call write;
-    bool creating;
+    bool creating, drains; /* what is being written says that this node drains */
     int64_t sent_boot_ns, sent_mono_ns;
     /* those of all */
     struct keeper_report **all;
@@ -261,6 +262,8 @@ void aff_keeper_trouble(struct keeper *k, const char *what, const char *path, co
 
 /* Each part: what to do at the end of a pass, and what the end of a session means for it. */
 void aff_keeper_members_step(struct keeper *k);
+/* This node drains, as its report says: everybody reads the reports now. */
+void aff_keeper_members_ring(struct keeper *k);
 void aff_keeper_members_changed(struct keeper *k,
                                 const char *path); /* a watch below nodes/, or NULL: anything may have */
 void aff_keeper_members_reset(struct keeper *k);

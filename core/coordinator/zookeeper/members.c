@@ -212,6 +212,29 @@ static void find_own(struct keeper *k)
     }
 }
 
+/* ---- the bell of who drains ---- */
+
+static void rang(struct aff_zk_call *call, const struct aff_zk_reply *reply)
+{
+    struct keeper *k = aff_container_of(call, struct keeper, members.bell);
+
+    k->members.rung = reply->result == AFF_ZK_OK || reply->result == AFF_ZK_EXISTS; /* else with the next report */
+}
+
+/* Reports are too many to be watched, and the list of members is watched: a znode in it that is no member changes it. */
+void aff_keeper_members_ring(struct keeper *k)
+{
+    struct keeper_members *ms = &k->members;
+    char path[KEEPER_PATH_MAX], name[AFF_MEMBER_MAX + 16];
+
+    if (ms->rung || ms->bell.op)
+        return;
+    (void)snprintf(name, sizeof name, "%s.drains", k->member);
+    nodes_path(k, path, name);
+    ms->bell.done = rang;
+    aff_zk_create(k->zk, &ms->bell, path, aff_str(""), AFF_ZK_EPHEMERAL);
+}
+
 /* ---- the part ---- */
 
 static void read_stale(struct keeper *k)
@@ -258,6 +281,8 @@ void aff_keeper_members_reset(struct keeper *k)
     aff_zk_forget(&ms->list);
     aff_zk_forget(&ms->create);
     aff_zk_forget(&ms->remove);
+    aff_zk_forget(&ms->bell);
+    ms->rung = false;
     for (size_t i = 0; i < ms->count; i++)
         drop(ms->all[i]);
     ms->count = 0;

@@ -36,6 +36,8 @@ static void written(struct aff_zk_call *call, const struct aff_zk_reply *reply)
     keeper_due(k);
     if (reply->result == AFF_ZK_OK)
         renew_lease(k, k->reports.sent_boot_ns);
+    if (reply->result == AFF_ZK_OK && k->reports.drains)
+        aff_keeper_members_ring(k);
     k->reports.creating = reply->result == AFF_ZK_NONE;
     if (reply->result == AFF_ZK_DENIED || reply->result == AFF_ZK_FAILED)
         aff_keeper_trouble(k, "write", "lag", reply);
@@ -95,6 +97,7 @@ void aff_keeper_reports_tick(struct keeper *k)
     if (k->opts.alive_ns && k->opts.alive_ns(k->opts.self) < k->reports.sent_mono_ns)
         return; /* a loop stands: no lease, and its seats' states are not known */
     gather(k, &report);
+    k->reports.drains = report.draining;
     aff_buf_init(&text);
     if (aff_report_encode(&report, &text, &err) == 0)
         send_report(k, aff_buf_view(&text));
