@@ -113,7 +113,7 @@ struct aff_config {
     enum aff_config_coordinator coordinator;
     struct {
         char *connect, *auth; /* NULL: not given */
-        int64_t session_ms, tick_ms;
+        int64_t session_ms, tick_ms, away_ms;
     } zookeeper;
     struct {
         struct aff_config_address listen, advertise; /* advertise.text NULL: not given */

@@ -155,6 +155,7 @@ struct aff_coordinator_zookeeper_opts {
     const char *connect;           /* "host:port,host:port" */
     const char *auth;              /* "user:password" of digest ACLs; NULL: everybody may */
     int64_t session_ms, tick_ms;   /* as configured; the tick is the servers' */
+    int64_t away_ms;               /* after it a node that is away is gone for good: others get its replicas; 0: 5 minutes */
     const struct aff_coordinator_space *spaces;
     size_t spaces_count;
     uint64_t features;

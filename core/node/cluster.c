@@ -88,6 +88,7 @@ static int use_zookeeper(struct aff_node *node, aff_error *err)
         .auth = config->zookeeper.auth,
         .session_ms = config->zookeeper.session_ms,
         .tick_ms = config->zookeeper.tick_ms,
+        .away_ms = config->zookeeper.away_ms,
         .spaces = spaces,
         .spaces_count = node->served.count,
         .clock = node->logger.clock,

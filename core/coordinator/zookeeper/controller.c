@@ -75,7 +75,7 @@ static size_t gone(const struct keeper *k, const char **ret_names)
     for (size_t i = 0; i < k->controller.away_count; i++) {
         const struct keeper_away *away = &k->controller.away[i];
 
-        if (away->since_ns && keeper_now(k) - away->since_ns >= KEEPER_GONE_MS * AFF_NS_PER_MS)
+        if (away->since_ns && keeper_now(k) - away->since_ns >= k->opts.away_ms * AFF_NS_PER_MS)
             ret_names[count++] = away->name;
     }
     return count;

@@ -427,6 +427,7 @@ static struct keeper *allocate(const struct aff_coordinator_zookeeper_opts *opts
     k->opts.auth = opts->auth ? aff_xstrdup(opts->auth) : NULL;
     k->opts.clock = opts->clock ? opts->clock : aff_clock_system();
     k->opts.spaces = NULL;
+    k->opts.away_ms = opts->away_ms ? opts->away_ms : KEEPER_AWAY_MS;
     k->session_ms = opts->session_ms;
     (void)snprintf(k->root, sizeof k->root, "/affinity/%s", opts->cluster);
     (void)pthread_mutex_init(&k->shared.lock, NULL);

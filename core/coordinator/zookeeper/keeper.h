@@ -27,7 +27,7 @@ enum {
     KEEPER_REPORTS_MS = 1000, /* how often those of others are read when nothing is under way */
     KEEPER_SILENT_MS = 2000,  /* a log that has answered nothing for so long does not answer */
     KEEPER_STALL_MS = 1000,   /* a seat that is stalled for so long is released when another can */
-    KEEPER_GONE_MS = 300000,  /* a node that is away for so long does not come back: others hold its replicas */
+    KEEPER_AWAY_MS = 300000,  /* unless it is said otherwise */
     KEEPER_IN_STEP = 100,     /* records that a replica may be behind and count as in step */
 };
 

@@ -35,6 +35,7 @@ static void a_cluster_has_defaults(void **state)
     assert_string_equal(c->zookeeper.connect, "z1:2181,z2:2181/apps");
     assert_int_equal(c->zookeeper.session_ms, 4000);
     assert_int_equal(c->zookeeper.tick_ms, 500);
+    assert_int_equal(c->zookeeper.away_ms, 300000);
     assert_null(c->zookeeper.auth);
     assert_string_equal(c->peer.listen.text, "127.0.0.1:0");
     assert_null(c->peer.advertise.text);

@@ -84,6 +84,7 @@ static void every_setting_is_printed(void **state)
                               "zookeeper:\n"
                               "  session: 4s\n"
                               "  tick: 500ms\n"
+                              "  away: 5m\n"
                               "peer:\n"
                               "  listen: \"127.0.0.1:0\"\n"
                               "  security: tls\n"
