@@ -33,6 +33,10 @@ class Step:
     before: dict = field(default_factory=dict)  # {partition: (master, epoch)}
     after: dict = field(default_factory=dict)
 
+    def moved(self):
+        """The partitions whose mastership changed."""
+        return [p for p in self.after if self.before.get(p) != self.after[p]]
+
     def led_by(self, node):
         return [p for p, (master, _) in self.before.items() if master == node]
 
