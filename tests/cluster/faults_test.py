@@ -45,6 +45,7 @@ class FaultsTest(unittest.TestCase):
                           patience=PATIENCE_S * 1000, gives_up=True)
         cls.trial.__enter__()
         cls.addClassCleanup(cls.trial.load.process.kill)
+        cls.trial.await_still()  # the first masterships are balanced by hand-overs, which are no fault's
         cls.failed = False
 
     def tearDown(self):
