@@ -22,7 +22,7 @@ enum {
 /* A node that the cluster knows by name: it lives, or holds replicas. */
 struct aff_view_node {
     char name[AFF_NODE_NAME_MAX + 1];
-    uint32_t incarnation; /* of the last one known; 0: never seen alive */
+    uint32_t incarnation; /* of the last one known; 0 as well while none is */
     bool live;
     bool draining;     /* it is to lead nothing, and gets nothing new */
     uint32_t version;  /* of frames, records and znodes that it speaks */
