@@ -308,7 +308,7 @@ class HealthTest(unittest.TestCase):
         with open(os.path.join(SOURCE_ROOT, "doc", "operations.md"), encoding="utf-8") as f:
             told = set(re.findall(r"`(aff_[a-z_]+)`", f.read()))
         # those of a cluster are looked at where there is one (tests/cluster/nodes_test.py)
-        self.assertEqual(served, {name for name in told if not name.startswith(("aff_cluster_", "aff_peer_"))})
+        self.assertEqual(served, {name for name in told if not name.startswith(("aff_cluster_", "aff_peer_", "aff_router_"))})
 
     def metrics(self, server):
         answer = server.client().get("/metrics")
