@@ -23,8 +23,8 @@ AFFINITY, LOAD = (os.path.abspath(path) for path in sys.argv[1:3])
 PARTITIONS, REPLICAS, NODES = 8, 2, 3
 KAFKA_AWAY_S, ZOOKEEPER_AWAY_S = 20, 60
 PATIENCE_S = 90  # for an answer of a node that is in trouble
-EXCHANGE_S = 10  # a node answers within it, whatever the trouble
-SILENT_MS = 1500 * EXCHANGE_S  # what has no answer then will have none: shorter, and a busy machine looks like a fault
+EXCHANGE_S = 5  # a node answers within it, whatever the trouble
+SILENT_MS = 15000  # what has no answer then will have none: shorter, and a busy machine looks like a fault
 
 
 def now():
