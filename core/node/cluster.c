@@ -320,31 +320,49 @@ void aff_membership_tell(const struct aff_membership *s, char *text, size_t size
 
 /* ---- leaving ---- */
 
-static bool leads_any(const struct aff_node *node)
+/*
+ * It does not lead any more, and all others can read only that it does: they ask here, and are told who leads. So it is until
+ * the end of the hand-over is committed where the coordinator keeps it.
+ */
+static bool is_asked_for(const struct aff_view *view, const struct aff_part_info *info)
+{
+    if (info->role != AFF_ROLE_FOLLOWING)
+        return false;
+    for (size_t s = 0; view && s < view->spaces_count; s++)
+        if (strcmp(view->spaces[s].name, info->space->name) == 0)
+            return info->partition < view->spaces[s].partitions &&
+                   view->spaces[s].parts[info->partition].leader == view->self;
+    return false;
+}
+
+static bool leads_any(const struct aff_node *node, const struct aff_view *view)
 {
     const struct aff_space *space;
     for (size_t i = 0; (space = aff_router_space_at(node->router, i)); i++)
         for (uint32_t p = 0; p < space->partitions; p++) {
             struct aff_part_info info;
             aff_router_part_info(space, p, &info);
-            if (info.serves || info.role == AFF_ROLE_MASTER)
+            if (info.serves || info.role == AFF_ROLE_MASTER || is_asked_for(view, &info))
                 return true;
         }
     return false;
 }
 
 /* Is there anybody who could lead instead? */
-static bool has_others(const struct aff_node *node)
+static bool has_others(const struct aff_view *view)
 {
-    struct aff_view *view = node->coordinator->ops->view(node->coordinator);
     bool found = false;
     for (size_t i = 0; view && i < view->nodes_count; i++)
         found |= (int)i != view->self && view->nodes[i].live && !view->nodes[i].draining;
-    aff_view_drop(view);
     return found;
 }
 
 bool aff_node_leads_nothing(const struct aff_node *node)
 {
-    return !aff_node_in_cluster(node) || !leads_any(node) || !has_others(node);
+    if (!aff_node_in_cluster(node))
+        return true;
+    struct aff_view *view = node->coordinator->ops->view(node->coordinator);
+    bool nothing = !has_others(view) || !leads_any(node, view);
+    (void)aff_view_drop(view);
+    return nothing;
 }
