@@ -49,7 +49,7 @@ class Trial:
         self.options = options
         self.writers = writer_keys(cluster.keyspaces[keyspace]["partitions"])
         self.steps = []
-        self.load = self._history = self._runs = self._handovers = None
+        self.load = self._history = self._accepted = self._handovers = None
 
     # ---- life ----
 
@@ -96,11 +96,17 @@ class Trial:
         return self._history
 
     @property
-    def runs(self):
-        """{partition: [(start, end), ...]}: the acknowledged writes of its writer."""
-        if self._runs is None:
-            self._runs = {self.writers[key]: run for key, run in self.history.pauses(self.writers).items()}
-        return self._runs
+    def accepted(self):
+        """{partition: [when a write of it was acknowledged, by whichever client, ...]}, in order."""
+        if self._accepted is None:
+            count = self.cluster.keyspaces[self.keyspace]["partitions"]
+            self._accepted = {partition: [] for partition in range(count)}
+            for request in self.history.requests:
+                if request.acknowledged:
+                    self._accepted[partition_of(request.key, count)].append(request.end)
+            for ends in self._accepted.values():
+                ends.sort()
+        return self._accepted
 
     @property
     def handovers(self):
@@ -113,11 +119,11 @@ class Trial:
         if self.load.process.poll() is None:
             self.load.count()
         self.history.read_on()
-        self._runs = self._handovers = None
+        self._accepted = self._handovers = None
 
     def accepted_again_ms(self, step, partition):
-        """From the step's start to the first write that was accepted after the longest gap that began there."""
-        ends = [end for _, end in self.runs[partition]]
+        """From the step's start to the first write, of any client, that was accepted after the longest gap that began there."""
+        ends = self.accepted[partition]
         gaps = [(after - before, after) for before, after in zip(ends, ends[1:])
                 if after > step.start and before < step.start + FELT_NS]
         return (max(gaps)[1] - step.start) / 1e6 if gaps else float("inf")
