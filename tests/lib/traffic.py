@@ -91,6 +91,14 @@ class History:
                 story = "\n    ".join(str(r) for r in near[:30])
                 yield f"{key}: no order explains {stuck}; the last read saw {last.value}\n    {story}"
 
+    def pauses(self, writers):
+        """{key: [(start, end), ...]} of the writes of the writers, in order; a writer has one under way at a time."""
+        runs = {key: [] for key in writers}
+        for request in self.requests:
+            if request.key in runs and request.acknowledged:
+                runs[request.key].append((request.start, request.end))
+        return runs
+
 
 def _request(line):
     words = line.split("\t")

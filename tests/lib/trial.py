@@ -49,7 +49,7 @@ class Trial:
         self.options = options
         self.writers = writer_keys(cluster.keyspaces[keyspace]["partitions"])
         self.steps = []
-        self.load = self._history = self._accepted = self._handovers = None
+        self.load = self._history = self._runs = self._accepted = self._handovers = None
 
     # ---- life ----
 
@@ -96,6 +96,13 @@ class Trial:
         return self._history
 
     @property
+    def runs(self):
+        """{partition: [(start, end), ...]}: the acknowledged writes of its writer."""
+        if self._runs is None:
+            self._runs = {self.writers[key]: run for key, run in self.history.pauses(self.writers).items()}
+        return self._runs
+
+    @property
     def accepted(self):
         """{partition: [when a write of it was acknowledged, by whichever client, ...]}, in order."""
         if self._accepted is None:
@@ -119,7 +126,7 @@ class Trial:
         if self.load.process.poll() is None:
             self.load.count()
         self.history.read_on()
-        self._accepted = self._handovers = None
+        self._runs = self._accepted = self._handovers = None
 
     def accepted_again_ms(self, step, partition):
         """From the step's start to the first write, of any client, that was accepted after the longest gap that began there."""

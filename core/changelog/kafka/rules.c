@@ -63,8 +63,8 @@ static const struct aff_kafka_rule rules[] = {
     CHOSEN("topic.metadata.refresh.fast.interval.ms", "50", ALL, "a leader that moved is found soon"),
 
     /* ---- appends ---- */
-    OPTIONAL("enable.sparse.connections", "false", PRODUCER,
-             "the first record of a partition that has just moved here finds its broker connected"),
+    CHOSEN("enable.sparse.connections", "false", PRODUCER,
+           "the first record of a partition that has just moved here finds its broker connected"),
     CHOSEN("linger.ms", "0", PRODUCER, "batches form while requests are under way"),
     CHOSEN("max.in.flight.requests.per.connection", "5", PRODUCER, "the most that idempotence allows"),
     CHOSEN("retry.backoff.ms", "20", PRODUCER, "the wait before a record is sent again"),
