@@ -136,14 +136,15 @@ class Trial:
         return (max(gaps)[1] - step.start) / 1e6 if gaps else float("inf")
 
     def pauses_ms(self, start, end):
-        """[(hand-over, its write pause)] of those that began then."""
+        """[(hand-over, its write pause)] of those that began then and met a write: nobody waited for the others, and they would flatter."""
         moved = self.handovers.between(start, end)
         writes = {one.partition: [] for one in moved}
         count = self.cluster.keyspaces[self.keyspace]["partitions"]
         for request in self.history.requests:
             if request.kind in WRITES and request.end >= start:
                 writes.get(partition_of(request.key, count), []).append(request)
-        return [(one, self.handovers.pause_ms(one, writes[one.partition])) for one in moved]
+        pauses = ((one, self.handovers.pause_ms(one, writes[one.partition])) for one in moved)
+        return [(one, pause) for one, pause in pauses if pause]
 
     def writes_ms(self, outside=lambda request: True):
         """Of the writers' writes that the top tells of, from the first step to the last."""
