@@ -5,8 +5,8 @@
  * One thread, one loop; both partitions append through one producer, so that one's failure is the other's.
  *
  * The mock checks no sequence numbers: a batch that was sent behind one that is refused lands, which no real broker lets
- * happen, and what became of the first can then not be told. So tests in which a record may or may not be in the log have one
- * record of each partition under way at a time (faults_make_careful). What else the mock does not do (replication,
+ * happen, and what became of the first can then not be told. So tests in which a broker refuses or loses some of the batches
+ * have one record of each partition under way at a time (faults_make_careful). What else the mock does not do (replication,
  * compaction) is in the tests against real brokers.
  *
  * AFFINITY_TEST_LOG=1 in the environment shows the log lines.

@@ -50,28 +50,29 @@ static void fail_under_load(struct faults *f, rd_kafka_resp_err_t error)
         fail_msg("%s: no producer was replaced", rd_kafka_err2name(error));
 }
 
-static void a_fatal_producer_error_under_load_is_settled(void **state)
-{
-    struct faults *f = begin(state);
-    for (int i = 0; i < REFUSALS; i++)
-        fail_under_load(f, refusals[i]);
-    assert_true(faults_committed(f) > f->count / 2);
-    end(f);
-}
-
-static void a_producer_that_lost_its_place_is_settled(void **state)
+static void fail_in_turn(void **state, const rd_kafka_resp_err_t *errors, int count)
 {
     struct faults *f = *state = faults_make_careful();
     faults_start(f);
     faults_await(f, faults_lead(f));
     (void)begin(state);
-    for (int i = 0; i < LOSSES; i++)
-        fail_under_load(f, losses[i]);
+    for (int i = 0; i < count; i++)
+        fail_under_load(f, errors[i]);
     assert_true(faults_committed(f) > f->count / 2);
     end(f);
 }
 
-/* At most five batches of one producer are refused; the rest meets the CLAIMs that are to settle what it left. */
+static void a_fatal_producer_error_under_load_is_settled(void **state)
+{
+    fail_in_turn(state, refusals, REFUSALS);
+}
+
+static void a_producer_that_lost_its_place_is_settled(void **state)
+{
+    fail_in_turn(state, losses, LOSSES);
+}
+
+/* All that one producer has under way, at most five batches, is refused; the rest meets the CLAIMs that are to settle it. */
 static void a_claim_that_fails_is_tried_again(void **state)
 {
     struct faults *f = begin(state);
@@ -341,7 +342,7 @@ int main(int argc, char **argv)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, faults_set_up, faults_tear_down)
 #define TEST_MADE(name) cmocka_unit_test_teardown(name, faults_tear_down)
     struct CMUnitTest tests[] = {
-        TEST(a_fatal_producer_error_under_load_is_settled),
+        TEST_MADE(a_fatal_producer_error_under_load_is_settled),
         TEST_MADE(a_producer_that_lost_its_place_is_settled),
         TEST(a_claim_that_fails_is_tried_again),
         TEST_MADE(the_first_claim_may_fail),
