@@ -4,7 +4,7 @@
  *   giver      DRAINING  nothing new is handed to the log; reports come in, void records are repaired; reads go on
  *              GONE      serves nothing, has said GO, follows; appends nothing until it knows (I9). What is asked waits
  *              BACK      it did not hear that the other leads, and asked for the partition back; claims when that is granted
- *   receiver   follows until everything below GO's end is applied, claims, leads (mastership.c)
+ *   receiver   follows until everything below GO's end is applied, claims (what is asked waits from then on), leads (mastership.c)
  *
  * What is lost on the way cannot do harm: what counts is in the log. Only the leases need more than the log. The receiver may get
  * one once the coordinator has it for the owner, and does not look into the log before it answers a read by it. So the giver must

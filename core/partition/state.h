@@ -151,10 +151,14 @@ static inline bool aff_core_may_append(const struct aff_core *core)
            core->flight_count < core->opts.window && core->give.step == AFF_GIVE_NONE;
 }
 
-/* It leads no more, and does not know yet who does: what is asked of it waits. */
+/*
+ * What is asked of it waits: it leads no more, and does not know yet who does; or all that the giver wrote is applied, and its CLAIM
+ * is on the way. Others may read that CLAIM before its report comes here, and send on what they have.
+ */
 static inline bool aff_core_is_between(const struct aff_core *core)
 {
-    return core->give.step == AFF_GIVE_GONE || core->give.step == AFF_GIVE_BACK;
+    return core->give.step == AFF_GIVE_GONE || core->give.step == AFF_GIVE_BACK ||
+           (core->take.under_way && core->role == AFF_ROLE_CLAIMING);
 }
 
 /* core.c */

@@ -241,6 +241,29 @@ static void at_the_end_it_claims_and_leads_by_the_report_alone(void **state)
     expect_stored(s, "a", "2");
 }
 
+/* The giver may read the CLAIM before its report comes here, and sends on what waited. */
+static void what_is_asked_while_it_claims_waits_for_its_claim(void **state)
+{
+    struct script *s = *state;
+    struct aff_go go = follow_another(s);
+    struct ask *early = script_put(s, "b", "1"), *write, *read;
+
+    expect_refused(early, AFF_ENOMASTER);
+    script_read(s);
+    take(s, &go, 300);
+    write = script_put(s, "b", "2");
+    read = script_barrier(s);
+    assert_int_equal(script_handed_over(s), 1); /* the CLAIM (I2) */
+    expect_waiting(write);
+    script_land(s);
+    script_report(s);
+    expect_role(s, AFF_ROLE_MASTER);
+    expect_waiting(read); /* the CLAIM was handed over before it came (I5) */
+    script_ack(s);
+    expect_answer(write, 0, AFF_OUTCOME_COMMITTED);
+    expect_answer(read, 0, AFF_OUTCOME_NONE);
+}
+
 static void behind_it_waits_until_all_below_is_applied(void **state)
 {
     struct script *s = *state;
@@ -273,9 +296,11 @@ static void a_claim_above_the_end_is_read_up_to(void **state)
 {
     struct script *s = *state;
     struct aff_go go = follow_another(s);
+    struct ask *waits;
 
     script_read(s);
     take(s, &go, 300);
+    waits = script_put(s, "a", "2");
     script_foreign(s, AFF_KIND_DATA, script_stamp(0, 1, 7, 1), "a", "a zombie's");
     script_land(s);
     script_report(s);
@@ -284,18 +309,56 @@ static void a_claim_above_the_end_is_read_up_to(void **state)
     expect_role(s, AFF_ROLE_MASTER);
     assert_int_equal(s->took, 1);
     assert_true(script_is_dirty(s, aff_str("a")));
+    script_ack(s);
+    expect_answer(waits, 0, AFF_OUTCOME_COMMITTED); /* nobody else has led */
+}
+
+static void another_led_below_its_claim_and_what_waited_is_to_be_asked_again(void **state)
+{
+    struct script *s = *state;
+    struct aff_go go = follow_another(s);
+    struct ask *waits;
+
+    script_read(s);
+    take(s, &go, 300);
+    waits = script_put(s, "a", "mine");
+    script_foreign_claim(s, script_stamp(1, 1, 77, 0), "the log itself..");
+    script_foreign(s, AFF_KIND_DATA, script_stamp(1, 1, 77, 1), "a", "theirs");
+    script_land(s);
+    script_report(s);
+    script_read(s);
+    expect_role(s, AFF_ROLE_MASTER);
+    expect_refused(waits, AFF_ENOMASTER);
+    expect_stored(s, "a", "theirs");
+}
+
+static void resigned_while_it_claims_it_refuses_what_waited(void **state)
+{
+    struct script *s = *state;
+    struct aff_go go = follow_another(s);
+    struct ask *waits;
+
+    script_read(s);
+    take(s, &go, 300);
+    waits = script_put(s, "a", "2");
+    script_resign(s);
+    expect_refused(waits, AFF_ENOMASTER);
+    expect_refused(script_put(s, "a", "3"), AFF_ENOMASTER);
 }
 
 static void its_claim_defeated_it_says_so(void **state)
 {
     struct script *s = *state;
     struct aff_go go = follow_another(s);
+    struct ask *waits;
 
     script_read(s);
     take(s, &go, 300);
+    waits = script_put(s, "b", "1");
     script_foreign_claim(s, script_stamp(BACK, 0, 77, 0), "the log itself..");
     script_ack(s);
     script_read(s);
+    expect_refused(waits, AFF_ENOMASTER);
     expect_role(s, AFF_ROLE_FOLLOWING);
     assert_int_equal(s->took + s->taken, 0);
     assert_int_equal(s->refused, 1);
@@ -342,9 +405,12 @@ int main(void)
         LEADING(a_log_that_does_not_report_ends_it_and_the_giver_goes_on),
         LEADING(resigned_or_not_leading_it_gives_nothing),
         FOLLOWING(at_the_end_it_claims_and_leads_by_the_report_alone),
+        FOLLOWING(what_is_asked_while_it_claims_waits_for_its_claim),
         FOLLOWING(behind_it_waits_until_all_below_is_applied),
         FOLLOWING(behind_for_too_long_it_refuses),
         FOLLOWING(a_claim_above_the_end_is_read_up_to),
+        FOLLOWING(another_led_below_its_claim_and_what_waited_is_to_be_asked_again),
+        FOLLOWING(resigned_while_it_claims_it_refuses_what_waited),
         FOLLOWING(its_claim_defeated_it_says_so),
         FOLLOWING(elsewhere_than_the_giver_or_with_an_old_epoch_it_refuses),
         FOLLOWING(its_own_minted_identity_is_never_used),
