@@ -222,6 +222,15 @@ int aff_chunk_taken(struct aff_chunk_part *part, const char *next, uint32_t clai
     return commit(part, &after);
 }
 
+bool aff_chunk_has_room(const struct aff_chunk *chunk)
+{
+    uint32_t under_way = 0;
+
+    for (uint32_t i = 0; i < chunk->count; i++)
+        under_way += chunk->parts[i].next[0] != '\0';
+    return under_way < (chunk->count + AFF_CHUNK_OFFERS_OF - 1) / AFF_CHUNK_OFFERS_OF;
+}
+
 int aff_chunk_kept(struct aff_chunk_part *part, const char *owner, aff_error *err)
 {
     struct aff_chunk_part after = *part;

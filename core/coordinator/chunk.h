@@ -31,6 +31,7 @@ enum {
     AFF_CHUNK_PARTITIONS = 256,
     AFF_CHUNK_WHY_MAX = 79,  /* bytes of a reason */
     AFF_CHUNK_FAILS_MAX = 3, /* hand-overs to one incarnation that failed: the controller asks it no more */
+    AFF_CHUNK_OFFERS_OF = 32, /* partitions of which one at a time is handed over */
 };
 
 struct aff_chunk_part {
@@ -77,6 +78,12 @@ int aff_chunk_decode(struct aff_chunk *chunk, aff_bytes text, aff_error *err);
 const char *aff_chunk_wrong(const struct aff_chunk_part *part);
 /* The place of a node among the replicas, or -1. */
 int aff_chunk_replica(const struct aff_chunk_part *part, const char *name);
+
+/*
+ * May one more hand-over begin? All at once they would wait for each other, at the log and at the znode, with writes that wait for
+ * them: so a few at a time, one for each 32 partitions of the chunk.
+ */
+bool aff_chunk_has_room(const struct aff_chunk *chunk);
 
 /* ---- the steps ---- */
 

@@ -171,7 +171,7 @@ static bool seats_steps(struct keeper_chunk *chunk, struct aff_chunk *next)
 
     for (uint32_t i = 0; i < next->count; i++)
         if (space->places[next->first + i])
-            changed |= aff_keeper_seat_steps(space->places[next->first + i], &next->parts[i]);
+            changed |= aff_keeper_seat_steps(space->places[next->first + i], next);
     return changed;
 }
 

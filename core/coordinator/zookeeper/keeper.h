@@ -166,6 +166,7 @@ struct keeper_place {
     uint32_t granted;         /* the highest epoch that it was told, or took */
     uint32_t took, give_told; /* an epoch that is to be made true; the `claim` of the last hand-over that it was told */
     bool gave, gave_taken;    /* to be made true, too */
+    int64_t gave_ns;          /* since when */
     bool yields;              /* a step that gives the partition away is being written */
     bool deposed;             /* and is told to lead again at `again_ns` */
     int64_t again_ns, stalled_ns;
@@ -299,8 +300,8 @@ void aff_keeper_took(struct aff_coordinator *c, struct aff_seat *seat, uint32_t 
 void aff_keeper_settle(struct keeper_place *place);
 void aff_keeper_seats_tick(struct keeper *k);
 void aff_keeper_seats_unlease(struct keeper *k);
-/* Changes `part` as far as the seat wants it; true when it did. */
-bool aff_keeper_seat_steps(struct keeper_place *place, struct aff_chunk_part *part);
+/* Changes its partition in the chunk as far as the seat wants it; true when it did. */
+bool aff_keeper_seat_steps(struct keeper_place *place, struct aff_chunk *next);
 /* State and offset of the seat; AFF_SEAT_AWAY when it left. */
 struct aff_report_seat aff_keeper_seat_report(struct keeper_place *place);
 

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { AGAIN_MS = 200, AGAIN_MAX_MS = 5000 };
+enum { AGAIN_MS = 200, AGAIN_MAX_MS = 5000, TOOK_MS = 100 };
 
 static void unref(struct keeper_place *p, unsigned count)
 {
@@ -358,12 +358,18 @@ static bool try_step(struct keeper_place *p, struct aff_chunk_part *part, step_f
     return step(p, part, &err) == 0;
 }
 
+/* The receiver makes itself the owner. Only when it is silent the giver does: both at once would be in each other's way. */
+static bool waits_for_receiver(const struct keeper_place *p, const struct aff_chunk_part *part)
+{
+    return p->gave_taken && mine(p, part) && keeper_now(p->k) < p->gave_ns + TOOK_MS * AFF_NS_PER_MS;
+}
+
 /* What can be of use to nobody any more is forgotten: the chunk has gone on. */
 static bool end_handover(struct keeper_place *p, struct aff_chunk_part *part)
 {
     bool changed = false;
 
-    if (p->gave) {
+    if (p->gave && !waits_for_receiver(p, part)) {
         changed = try_step(p, part, step_gave);
         p->gave = changed; /* until it is read that it is so */
     }
@@ -374,14 +380,14 @@ static bool end_handover(struct keeper_place *p, struct aff_chunk_part *part)
     return changed;
 }
 
-static bool yield(struct keeper_place *p, struct aff_chunk_part *part)
+static bool yield(struct keeper_place *p, const struct aff_chunk *next, struct aff_chunk_part *part)
 {
     bool changed;
 
     if (!mine(p, part) || !p->lead || p->fresh || p->deposed)
         return false;
     changed = stalled(p, part) && try_step(p, part, step_release);
-    if (!changed && receiver(p, part))
+    if (!changed && aff_chunk_has_room(next) && receiver(p, part))
         changed = try_step(p, part, step_offer);
     if (changed) { /* before it is written */
         p->yields = true;
@@ -390,8 +396,9 @@ static bool yield(struct keeper_place *p, struct aff_chunk_part *part)
     return changed;
 }
 
-bool aff_keeper_seat_steps(struct keeper_place *p, struct aff_chunk_part *part)
+bool aff_keeper_seat_steps(struct keeper_place *p, struct aff_chunk *next)
 {
+    struct aff_chunk_part *part = &next->parts[p->partition % AFF_CHUNK_PARTITIONS];
     bool was = p->gave || p->took;
 
     if (end_handover(p, part))
@@ -400,7 +407,7 @@ bool aff_keeper_seat_steps(struct keeper_place *p, struct aff_chunk_part *part)
         aff_keeper_settle(p);
     if (p->asks && try_step(p, part, step_raise))
         return true;
-    return yield(p, part);
+    return yield(p, next, part);
 }
 
 /* ---- from the seat ---- */
@@ -427,15 +434,19 @@ static void take_role(struct keeper_place *p, const struct keeper_up *up)
     if (up->deposed)
         take_deposal(p);
     if (up->took) {
+        const struct aff_chunk_part *part = part_of(p);
+
+        if (part->claim != up->took || strcmp(part->next, k->member) != 0)
+            keeper_chunk_of(k, p->space, p->partition)->stale = true; /* the giver's word is faster than its watch */
         p->took = up->took;
         p->granted = up->took > p->granted ? up->took : p->granted;
         p->lead = true;
         p->fresh = p->asks = p->deposed = false;
-        keeper_chunk_of(k, p->space, p->partition)->stale = true; /* the giver's word is faster than its watch */
     }
     if (up->gave) {
         p->gave = true;
         p->gave_taken = up->gave_taken;
+        p->gave_ns = keeper_now(k);
         p->lead = p->lead && !up->gave_taken;
     }
     if (up->asks) {

@@ -115,6 +115,26 @@ static void offer(struct fixture *f)
     expect_owner(f, "n1-0000000001", 1, 3);
 }
 
+static void test_a_few_at_a_time(void **state)
+{
+    struct aff_chunk *chunk = calloc(1, sizeof *chunk);
+    struct fixture f = begin();
+
+    (void)state;
+    offer(&f);
+    aff_chunk_init(chunk, "things", 6, 0);
+    assert_true(aff_chunk_has_room(chunk));
+    chunk->parts[5] = f.part;
+    assert_false(aff_chunk_has_room(chunk));
+    aff_chunk_init(chunk, "things", 300, 0);
+    for (uint32_t i = 0; i < AFF_CHUNK_PARTITIONS / AFF_CHUNK_OFFERS_OF; i++) {
+        assert_true(aff_chunk_has_room(chunk));
+        chunk->parts[i] = f.part;
+    }
+    assert_false(aff_chunk_has_room(chunk));
+    free(chunk);
+}
+
 static void test_offer_refused(void **state)
 {
     struct fixture f = begin();
@@ -429,6 +449,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_grant),
         cmocka_unit_test(test_raise),
+        cmocka_unit_test(test_a_few_at_a_time),
         cmocka_unit_test(test_offer_refused),
         cmocka_unit_test(test_taken),
         cmocka_unit_test(test_pinned_stays),
