@@ -29,8 +29,8 @@
 
 enum {
     AFF_CHUNK_PARTITIONS = 256,
-    AFF_CHUNK_WHY_MAX = 79,  /* bytes of a reason */
-    AFF_CHUNK_FAILS_MAX = 3, /* hand-overs to one incarnation that failed: the controller asks it no more */
+    AFF_CHUNK_WHY_MAX = 79,   /* bytes of a reason */
+    AFF_CHUNK_FAILS_MAX = 3,  /* hand-overs to one incarnation that failed: the controller asks it no more */
     AFF_CHUNK_OFFERS_OF = 32, /* partitions of which one at a time is handed over */
 };
 
