@@ -108,8 +108,14 @@ class Node:
         self._signal(self.worker(), signal.SIGKILL)
 
     def kill_both(self):
-        """The worker dies with its supervisor."""
+        """The worker dies with its supervisor. Returns when its ports are free: who starts it again would not get them before."""
+        worker = self.worker()
         self.server.kill()
+        until = time.monotonic() + PATIENCE_S
+        while worker is not None and not _is_gone(worker):
+            if time.monotonic() > until:
+                raise ClusterFailed(f"the supervisor of {self.name} is dead, and its worker {worker} is not; its log is {self.server.log_path}")
+            time.sleep(0.001)
 
     def pause(self):
         """Returns when every thread of the worker stands."""
@@ -291,6 +297,14 @@ def _thread_states(pid):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             with open(f"/proc/{pid}/task/{task}/stat", encoding="utf-8") as f:
                 yield f.read().rpartition(")")[2].split()[0]
+
+
+def _is_gone(pid):
+    """All of its threads; a process that nobody has waited for yet holds nothing any more."""
+    try:
+        return all(state in "ZX" for state in _thread_states(pid))
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def _free_port():
