@@ -250,6 +250,23 @@ static void a_receiver_whose_answer_was_lost_leads_and_the_giver_resigns_or_the_
     cluster_fini(&cluster);
 }
 
+static void a_receiver_that_leads_and_never_says_so_is_made_the_owner_by_the_giver(void **state)
+{
+    struct cluster cluster;
+    struct node *nodes[2], *giver, *receiver;
+
+    (void)state;
+    start_two(&cluster, 2, nodes);
+    giver = cluster_leader(&cluster, 0);
+    receiver = other_of(nodes, giver);
+    atomic_store(&giver->give_mode, GIVE_SILENT);
+    wish(nodes[0], 0, NULL);
+    await_that(&cluster, atomic_load(&giver->seats[0].gives) == 1);
+    node_gave(giver, 0, true);
+    await_that(&cluster, node_leased(receiver, 0));
+    cluster_fini(&cluster);
+}
+
 static void a_giver_that_dies_in_the_middle_is_succeeded_by_the_receiver(void **state)
 {
     struct cluster cluster;
@@ -430,6 +447,7 @@ int contract_cluster_tests(void)
         cmocka_unit_test(a_wish_that_cannot_be_is_refused_with_a_reason),
         cmocka_unit_test(a_giver_whose_hand_over_was_refused_goes_on_with_the_epoch_kept_for_it),
         cmocka_unit_test(a_receiver_whose_answer_was_lost_leads_and_the_giver_resigns_or_the_other_way_round),
+        cmocka_unit_test(a_receiver_that_leads_and_never_says_so_is_made_the_owner_by_the_giver),
         cmocka_unit_test(a_giver_that_dies_in_the_middle_is_succeeded_by_the_receiver),
         cmocka_unit_test(a_receiver_that_dies_in_the_middle_leaves_the_partition_with_the_giver),
         cmocka_unit_test(a_master_whose_log_stalls_is_released_when_another_can),
