@@ -6,29 +6,19 @@
  */
 #include "http/inner.h"
 
+#include "base/acceptor.h"
 #include "base/alloc.h"
-#include "base/listen.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
-enum { ACCEPTS_AT_ONCE = 64, PAUSE_MS = 100, TURNED_AWAY_MAX = 64 };
+enum { TURNED_AWAY_MAX = 64 };
 
 struct aff_listener {
     struct aff_listener_opts opts;
     struct aff_http **https;
-    char address[INET6_ADDRSTRLEN + 16];
-    struct aff_io io;
-    struct aff_timer pause; /* no descriptors are left: accepting rests */
-    struct aff_msg close;
-    _Atomic bool closing;        /* aff_listener_close() was called */
-    bool closed;                 /* and the loop has done it */
+    struct aff_acceptor acceptor;
     struct aff_list turned_away; /* struct visitor, until they have read their 503 */
     unsigned turned_away_count;
 };
@@ -90,8 +80,9 @@ static void arrived(struct aff_msg *msg)
     aff_conn_adopt(aff_container_of(msg, struct aff_conn, msg));
 }
 
-static void welcome(struct aff_listener *listener, int fd, const struct sockaddr *address, socklen_t len)
+static void welcome(struct aff_acceptor *acceptor, int fd, const struct sockaddr *address, socklen_t len)
 {
+    struct aff_listener *listener = aff_container_of(acceptor, struct aff_listener, acceptor);
     struct aff_gate_pass pass;
     if (!aff_gate_enter(listener->opts.gate, address, &pass)) {
         turn_away(listener, fd, "there are as many connections as there may be, of all or from this address");
@@ -117,68 +108,24 @@ static void welcome(struct aff_listener *listener, int fd, const struct sockaddr
     }
 }
 
-/* ---- accepting ---- */
-
-static void resume_accepting(struct aff_timer *timer)
-{
-    struct aff_listener *listener = aff_container_of(timer, struct aff_listener, pause);
-    (void)aff_loop_io_set(listener->opts.loop, &listener->io, EPOLLIN);
-}
-
-/* Without descriptors or memory the queue stays full, and epoll would report it again and again. */
-static void rest(struct aff_listener *listener, int error)
-{
-    struct aff_loop *loop = listener->opts.loop;
-    aff_log(aff_loop_logger(loop), WARN, "http.accept", aff_f_str("address", listener->address),
-            aff_f_str("error", strerror(error)));
-    (void)aff_loop_io_set(loop, &listener->io, 0);
-    aff_loop_timer_set(loop, &listener->pause, aff_loop_now(loop) + PAUSE_MS * AFF_NS_PER_MS);
-}
-
-static void acceptable(struct aff_io *io, uint32_t epoll_events)
-{
-    struct aff_listener *listener = aff_container_of(io, struct aff_listener, io);
-    (void)epoll_events;
-    for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
-        struct sockaddr_storage address;
-        socklen_t len = sizeof address;
-        int fd = accept4(io->fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            welcome(listener, fd, (const struct sockaddr *)&address, len);
-            continue;
-        }
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-            rest(listener, errno);
-        if (errno != ECONNABORTED && errno != EINTR)
-            return;
-    }
-}
-
 /* ---- life ---- */
 
 int aff_listener_new(const struct aff_listener_opts *opts, struct aff_listener **ret_listener, aff_error *err)
 {
+    const struct aff_acceptor_opts accepting = { .what = "http",
+                                                 .event = "http.accept",
+                                                 .host = opts->host,
+                                                 .port = opts->port,
+                                                 .bound = opts->bound,
+                                                 .loop = opts->loop };
     assert(opts->https_count > 0);
     struct aff_listener *listener = aff_xcalloc(1, sizeof *listener);
     listener->opts = *opts;
-    listener->io.fd = -1;
+    listener->https = aff_xmemdup(opts->https, opts->https_count * sizeof *opts->https);
+    listener->acceptor.arrived = welcome;
     aff_list_init(&listener->turned_away);
-    int rc = 0;
-    if (opts->bound)
-        listener->io.fd = opts->bound;
-    else
-        rc = aff_listen("http", opts->host, opts->port, &listener->io.fd, err);
-    if (rc == 0) {
-        aff_listen_address(listener->io.fd, listener->address, sizeof listener->address);
-        listener->https = aff_xmemdup(opts->https, opts->https_count * sizeof *opts->https);
-        listener->io.ready = acceptable;
-        listener->pause.fire = resume_accepting;
-        rc = aff_loop_io_add(opts->loop, &listener->io, EPOLLIN);
-        if (rc)
-            (void)aff_fail_with(err, rc, "http: the listener on %s could not be added to its loop", listener->address);
-    }
+    int rc = aff_acceptor_begin(&listener->acceptor, &accepting, err);
     if (rc) {
-        listener->closed = true;
         (void)aff_listener_free(listener);
         return rc;
     }
@@ -188,42 +135,21 @@ int aff_listener_new(const struct aff_listener_opts *opts, struct aff_listener *
 
 const char *aff_listener_address(const struct aff_listener *listener)
 {
-    return listener->address;
-}
-
-static void stop_accepting(struct aff_listener *listener)
-{
-    if (listener->closed)
-        return;
-    listener->closed = true;
-    aff_loop_timer_cancel(listener->opts.loop, &listener->pause);
-    aff_loop_io_remove(listener->opts.loop, &listener->io);
-    (void)close(listener->io.fd);
-    listener->io.fd = -1;
-}
-
-static void close_asked(struct aff_msg *msg)
-{
-    stop_accepting(aff_container_of(msg, struct aff_listener, close));
+    return listener->acceptor.address;
 }
 
 void aff_listener_close(struct aff_listener *listener)
 {
-    if (atomic_exchange(&listener->closing, true))
-        return;
-    listener->close.deliver = close_asked;
-    aff_loop_call(listener->opts.loop, &listener->close);
+    aff_acceptor_close(&listener->acceptor);
 }
 
 struct aff_listener *aff_listener_free(struct aff_listener *listener)
 {
     if (!listener)
         return NULL;
-    stop_accepting(listener);
+    aff_acceptor_end(&listener->acceptor);
     aff_list_each(link, &listener->turned_away)
         aff_linger_cut(&aff_container_of(link, struct visitor, link)->linger);
-    if (listener->io.fd >= 0)
-        (void)close(listener->io.fd);
     free(listener->https);
     free(listener);
     return NULL;

@@ -377,7 +377,7 @@ static void an_address_that_is_taken_is_named(void **state)
         .host = "127.0.0.1", .port = f->port, .loop = f->loops[0], .https = f->https, .https_count = 1, .gate = f->gate
     };
     char want[64];
-    assert_int_equal(aff_listener_new(&opts, &listener, &err), AFF_EIO);
+    assert_int_equal(aff_listener_new(&opts, &listener, &err), AFF_EBUSY);
     (void)snprintf(want, sizeof want, "127.0.0.1 port %u: Address already in use", (unsigned)f->port);
     assert_non_null(strstr(err.text, want));
     assert_null(listener);

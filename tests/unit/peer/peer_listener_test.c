@@ -232,7 +232,7 @@ static void an_address_that_is_taken_is_an_error(void **state)
                                            .peers = &n1->peers,
                                            .peers_count = 1 };
     aff_error err = { 0 };
-    assert_int_equal(aff_peer_listener_new(&opts, &listener, &err), AFF_EIO);
+    assert_int_equal(aff_peer_listener_new(&opts, &listener, &err), AFF_EBUSY);
     assert_non_null(strstr(err.text, "peers: cannot listen on 127.0.0.1"));
     assert_null(aff_peer_listener_free(NULL));
 }
