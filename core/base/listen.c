@@ -49,8 +49,8 @@ int aff_listen(const char *what, const char *host, uint16_t port, int *ret_fd, a
     }
     freeaddrinfo(found);
     return done == 0 ? 0
-                     : aff_fail_with(err, AFF_EIO, "%s: cannot listen on %s port %s: %s", what, host, service,
-                                     strerror(error));
+                     : aff_fail_with(err, error == EADDRINUSE ? AFF_EBUSY : AFF_EIO,
+                                     "%s: cannot listen on %s port %s: %s", what, host, service, strerror(error));
 }
 
 void aff_listen_address(int fd, char *out, size_t size)

@@ -10,7 +10,8 @@
 
 /*
  * Binds to a name or address (without brackets) and a port (0: any free one) and listens; does not block in accept. `what` begins the
- * error: "http: cannot listen on ...". AFF_ECONFIG: there is no such name; AFF_EIO: it could not be bound.
+ * error: "http: cannot listen on ...". AFF_ECONFIG: there is no such name; AFF_EBUSY: somebody listens there; AFF_EIO: it
+ * could not be bound.
  */
 int aff_listen(const char *what, const char *host, uint16_t port, int *ret_fd, aff_error *err);
 

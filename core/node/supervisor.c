@@ -20,9 +20,10 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { FORK_AGAIN_MS = 1000 };
+enum { FORK_AGAIN_MS = 1000, PORT_AGAIN_MS = 50, PORT_TAKEN_MS = 2000 };
 
 struct supervisor {
     const struct aff_supervisor_opts *opts;
@@ -48,10 +49,25 @@ static int64_t now_ns(const struct supervisor *s)
 
 /* ---- sockets ---- */
 
-/* Zero stands for none, so the descriptor of a closed standard input is no place for one. */
-static int hold(const char *what, const struct aff_config_address *address, int *ret_fd, aff_error *err)
+/* A port that is taken is tried for a while: its holder may be the node that was killed here, which is ending yet. */
+static int listen_on(const struct supervisor *s, const char *what, const struct aff_config_address *address,
+                     int *ret_fd, aff_error *err)
 {
-    int fd, code = aff_listen(what, address->host, address->port, &fd, err);
+    const struct timespec pause = { .tv_nsec = PORT_AGAIN_MS * AFF_NS_PER_MS };
+    int64_t until = now_ns(s) + PORT_TAKEN_MS * AFF_NS_PER_MS;
+    for (;;) {
+        int code = aff_listen(what, address->host, address->port, ret_fd, err);
+        if (code != AFF_EBUSY || now_ns(s) >= until)
+            return code;
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+/* Zero stands for none, so the descriptor of a closed standard input is no place for one. */
+static int hold(const struct supervisor *s, const char *what, const struct aff_config_address *address, int *ret_fd,
+                aff_error *err)
+{
+    int fd, code = listen_on(s, what, address, &fd, err);
     if (code == 0 && fd == 0) {
         fd = dup(0);
         (void)close(0);
@@ -66,9 +82,9 @@ static int hold_sockets(const struct supervisor *s, aff_error *err)
     const struct aff_config *config = s->opts->config;
     int code = 0;
     for (size_t i = 0; i < config->http_count && code == 0; i++)
-        code = hold("http", &config->http[i].listen, &s->shared->https[i], err);
+        code = hold(s, "http", &config->http[i].listen, &s->shared->https[i], err);
     if (code == 0 && config->coordinator == AFF_COORDINATOR_ZOOKEEPER)
-        code = hold("peer", &config->peer.listen, &s->shared->peer, err);
+        code = hold(s, "peer", &config->peer.listen, &s->shared->peer, err);
     return code;
 }
 

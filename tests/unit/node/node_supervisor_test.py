@@ -159,6 +159,17 @@ class SupervisorTest(unittest.TestCase):
         self.assertEqual(re.findall(r"again_in_ms=(\d+)\n", server.log())[:4], ["0", "100", "200", "400"])
         self.assertEqual(server.stop(), 0)
 
+    def test_a_port_that_becomes_free_is_waited_for(self):
+        with socket.create_server(("127.0.0.1", 0)) as held:
+            server = Server([BINARY, "serve"], NOTES, {"http": [{"listen": f"127.0.0.1:{held.getsockname()[1]}"}]}, supervised=True)
+            self.addCleanup(server.remove)
+            self.addCleanup(server.kill)
+            server.start(wait=False)
+            time.sleep(0.5)
+            self.assertIsNone(server.process.poll(), "it gave up while the one before may have been ending")
+        server.wait_ready()
+        self.assertEqual(server.stop(), 0)
+
     def test_what_cannot_start_says_so_and_ends(self):
         with Server([BINARY, "serve"], NOTES) as holder:
             other = Server([BINARY, "serve"], NOTES, {"node": holder.config["node"]}, supervised=True)
