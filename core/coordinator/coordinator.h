@@ -161,7 +161,10 @@ struct aff_coordinator_zookeeper_opts {
     uint64_t features;
     const struct aff_clock *clock;
     const struct aff_logger *logger;
-    /* When the loop that was seen least recently said that it lives (monotonic ns): no lease beyond that. Any thread. */
+    /*
+     * When the loop that was seen least recently said that it lives (monotonic ns): no lease beyond that, and no session either once it
+     * has been silent for two, so that others take over. Any thread. NULL: they always live.
+     */
     int64_t (*alive_ns)(void *self);
     /*
      * When the log answered those who follow it last (monotonic ns): after 2 s of silence a standby is reported as stalled, so that nobody

@@ -214,17 +214,27 @@ static void a_wish_that_cannot_be_is_refused_with_a_reason(void **state)
     cluster_fini(&cluster);
 }
 
+/* Two nodes, and a hand-over of partition 0 that its master, which is returned, was told to carry out. */
+static struct node *start_handover(struct cluster *cluster, struct node *ret_nodes[2], enum give_mode mode)
+{
+    struct node *giver;
+
+    start_two(cluster, 2, ret_nodes);
+    giver = cluster_leader(cluster, 0);
+    atomic_store(&giver->give_mode, mode);
+    wish(ret_nodes[0], 0, NULL);
+    await_that(cluster, atomic_load(&giver->seats[0].gives) == 1);
+    return giver;
+}
+
 static void a_giver_whose_hand_over_was_refused_goes_on_with_the_epoch_kept_for_it(void **state)
 {
     struct cluster cluster;
     struct node *nodes[2], *giver;
 
     (void)state;
-    start_two(&cluster, 2, nodes);
-    giver = cluster_leader(&cluster, 0);
-    atomic_store(&giver->give_mode, GIVE_REFUSED);
-    wish(nodes[0], 0, NULL);
-    await_that(&cluster, atomic_load(&giver->seats[0].gives) == 1 && node_leased(giver, 0));
+    giver = start_handover(&cluster, nodes, GIVE_REFUSED);
+    await_that(&cluster, node_leased(giver, 0));
     assert_int_equal(atomic_load(&giver->seats[0].major), giver->seats[0].give.back);
     assert_int_equal(atomic_load(&giver->seats[0].resigns), 0);
     cluster_fini(&cluster);
@@ -256,12 +266,8 @@ static void a_receiver_that_leads_and_never_says_so_is_made_the_owner_by_the_giv
     struct node *nodes[2], *giver, *receiver;
 
     (void)state;
-    start_two(&cluster, 2, nodes);
-    giver = cluster_leader(&cluster, 0);
+    giver = start_handover(&cluster, nodes, GIVE_SILENT);
     receiver = other_of(nodes, giver);
-    atomic_store(&giver->give_mode, GIVE_SILENT);
-    wish(nodes[0], 0, NULL);
-    await_that(&cluster, atomic_load(&giver->seats[0].gives) == 1);
     node_gave(giver, 0, true);
     await_that(&cluster, node_leased(receiver, 0));
     cluster_fini(&cluster);
@@ -273,12 +279,8 @@ static void a_giver_that_dies_in_the_middle_is_succeeded_by_the_receiver(void **
     struct node *nodes[2], *giver, *receiver;
 
     (void)state;
-    start_two(&cluster, 2, nodes);
-    giver = cluster_leader(&cluster, 0);
+    giver = start_handover(&cluster, nodes, GIVE_SILENT);
     receiver = other_of(nodes, giver);
-    atomic_store(&giver->give_mode, GIVE_SILENT);
-    wish(nodes[0], 0, NULL);
-    await_that(&cluster, atomic_load(&giver->seats[0].gives) == 1);
     node_stop(giver);
     await_that(&cluster, leased(receiver) == 2);
     cluster_fini(&cluster);
@@ -290,11 +292,7 @@ static void a_receiver_that_dies_in_the_middle_leaves_the_partition_with_the_giv
     struct node *nodes[2], *giver;
 
     (void)state;
-    start_two(&cluster, 2, nodes);
-    giver = cluster_leader(&cluster, 0);
-    atomic_store(&giver->give_mode, GIVE_SILENT);
-    wish(nodes[0], 0, NULL);
-    await_that(&cluster, atomic_load(&giver->seats[0].gives) == 1);
+    giver = start_handover(&cluster, nodes, GIVE_SILENT);
     node_stop(other_of(nodes, giver));
     node_gave(giver, 0, false); /* no answer came */
     await_that(&cluster, leased(giver) == 2);
@@ -336,19 +334,36 @@ static void a_master_whose_log_stalls_for_all_stays(void **state)
     cluster_fini(&cluster);
 }
 
-static void a_node_whose_loops_stand_loses_its_lease_and_nothing_else(void **state)
+static void a_node_whose_loops_stand_loses_its_lease_at_first(void **state)
 {
     struct cluster cluster;
     struct node *nodes[2];
 
     (void)state;
     start_two(&cluster, 2, nodes);
-    atomic_store(&nodes[0]->frozen, true);
+    node_freeze(nodes[0], true);
     await_that(&cluster, leased(nodes[0]) == 0);
     assert_int_equal(node_leads(nodes[0]), 1);
-    atomic_store(&nodes[0]->frozen, false);
+    node_freeze(nodes[0], false);
     await_that(&cluster, leased(nodes[0]) == 1);
     assert_int_equal(total_of(nodes[0], offsetof(struct node_seat, resigns)), 0);
+    cluster_fini(&cluster);
+}
+
+static void a_node_whose_loops_stand_for_long_is_succeeded(void **state)
+{
+    struct cluster cluster;
+    struct node *nodes[2];
+
+    (void)state;
+    start_two(&cluster, 2, nodes);
+    node_freeze(nodes[0], true);
+    await_that(&cluster, leased(nodes[1]) == 2);
+    await_that(&cluster, strstr(health_of(nodes[0]).trouble, "stands still"));
+    assert_int_equal(atomic_load(&nodes[0]->sessions), 1);
+    node_freeze(nodes[0], false);
+    await_that(&cluster, leased(nodes[0]) == 1 && leased(nodes[1]) == 1);
+    assert_int_equal(atomic_load(&nodes[0]->sessions), 2);
     cluster_fini(&cluster);
 }
 
@@ -452,7 +467,8 @@ int contract_cluster_tests(void)
         cmocka_unit_test(a_receiver_that_dies_in_the_middle_leaves_the_partition_with_the_giver),
         cmocka_unit_test(a_master_whose_log_stalls_is_released_when_another_can),
         cmocka_unit_test(a_master_whose_log_stalls_for_all_stays),
-        cmocka_unit_test(a_node_whose_loops_stand_loses_its_lease_and_nothing_else),
+        cmocka_unit_test(a_node_whose_loops_stand_loses_its_lease_at_first),
+        cmocka_unit_test(a_node_whose_loops_stand_for_long_is_succeeded),
         cmocka_unit_test(a_new_incarnation_keeps_what_the_old_one_led),
         cmocka_unit_test(a_session_that_is_closed_gives_the_partitions_to_others_at_once),
         cmocka_unit_test(a_session_that_is_over_is_closed_already),

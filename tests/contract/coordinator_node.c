@@ -341,7 +341,14 @@ void node_deposed(struct node *node, uint32_t partition, uint32_t major)
 
 static int64_t alive_ns(void *self)
 {
-    return atomic_load(&((struct node *)self)->frozen) ? 0 : INT64_MAX;
+    int64_t frozen = atomic_load(&((struct node *)self)->frozen_ns);
+
+    return frozen ? frozen : INT64_MAX;
+}
+
+void node_freeze(struct node *node, bool on)
+{
+    atomic_store(&node->frozen_ns, on ? aff_mono_ns(aff_clock_system()) : 0);
 }
 
 static void keep_session(void *self, int64_t id, const unsigned char password[16])

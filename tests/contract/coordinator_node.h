@@ -48,8 +48,8 @@ struct node {
     struct aff_loop *loop;
     pthread_t thread;
     struct node_seat seats[PARTITIONS_MAX];
-    atomic_bool frozen; /* its loops do not tick */
-    atomic_bool behind; /* its replicas do not get in step */
+    atomic_llong frozen_ns; /* since then its loops do not tick; 0: they do */
+    atomic_bool behind;     /* its replicas do not get in step */
     atomic_int give_mode;
     pthread_mutex_t lock; /* of the session */
     int64_t session;
@@ -93,7 +93,8 @@ struct node *node_make(struct cluster *cluster, unsigned index);  /* without sea
 void node_take(struct node *node, uint32_t partition);
 void node_leave(struct node *node, uint32_t partition);
 void node_join(struct node *node);
-void node_stop(struct node *node); /* leaves and ends its membership */
+void node_freeze(struct node *node, bool on); /* its loops do not tick, as far as its coordinator sees */
+void node_stop(struct node *node);            /* leaves and ends its membership */
 /* As a supervisor does when its worker died. The node lives on, and does not know yet. */
 void node_close_session(struct node *node);
 /* Runs on the node's loop, and returns when it did. */

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RETRY_MS = 500, PAUSE_MS = 250, TICKS = 4 /* in the time between two reports */ };
+enum { RETRY_MS = 500, PAUSE_MS = 250, TICKS = 4 /* in the time between two reports */, STANDS_SESSIONS = 2 };
 
 /* ---- sessions ---- */
 
@@ -121,14 +121,35 @@ static void replace_session(struct keeper *k)
     begin_session(k);
 }
 
+/* A loop of this node has not turned for so long that its partitions are better led by others, whose reports are still known. */
+static bool stands_still(const struct keeper *k)
+{
+    return k->opts.alive_ns &&
+           keeper_now(k) - k->opts.alive_ns(k->opts.self) > STANDS_SESSIONS * k->opts.session_ms * AFF_NS_PER_MS;
+}
+
+/* The client library has threads of its own, which would keep the session for ever: others take over once it is closed. */
+static void leave_session(struct keeper *k)
+{
+    aff_log(k->opts.logger, ERROR, "coordinator.left", aff_f_str("member", k->member),
+            aff_f_str("why", "a loop stands still: does a command block?"));
+    forget_session(k);
+    k->zk = aff_zk_free(k->zk);
+    (void)snprintf(k->trouble, sizeof k->trouble, "a loop of this node stands still; it is no member until it turns");
+    k->paused_ns = keeper_now(k); /* told until there is a session again */
+}
+
 /* The client of a session that is over, or that could not be made, is replaced; not in a hurry. */
 static bool has_session(struct keeper *k)
 {
-    bool over = k->over || !k->zk;
+    bool stands = stands_still(k), over;
 
+    if (stands && k->zk)
+        leave_session(k);
+    over = k->over || !k->zk;
     if (over)
         forget_session(k);
-    if (over && keeper_now(k) - k->begun_ns >= RETRY_MS * AFF_NS_PER_MS)
+    if (over && !stands && keeper_now(k) - k->begun_ns >= RETRY_MS * AFF_NS_PER_MS)
         replace_session(k);
     return k->zk && !k->over && k->connected;
 }
