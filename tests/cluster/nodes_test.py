@@ -52,6 +52,13 @@ class NodesTest(unittest.TestCase):
         self.cluster.wait_for(lambda: not led_by(self.cluster, name) and len(self.cluster.masters()) == 6,
                               lambda: f"{name} leads {led_by(self.cluster, name)} of {self.cluster.masters()}")
 
+    def given(self, node, key):
+        """What it counts of that partition: hand-overs that were done, that were not, and for how long writes waited for them."""
+        metrics = node.ask("GET", "/metrics").body.decode()
+        labels = re.escape(f'{{keyspace="{key[0]}",partition="{key[1]}"}}')
+        return [float(re.search(f"^aff_partition_{name}{labels} (.+)$", metrics, re.M)[1])
+                for name in ("given_total", "not_given_total", "given_seconds_total")]
+
     def test_every_node_takes_every_key(self):
         self.check_all(self.put_all("one"))
 
@@ -151,10 +158,14 @@ class NodesTest(unittest.TestCase):
         standby = next(n for n, own in parts.items() if n != master and own.get(key, {}).get("role") == "following")
         other = next(n for n in self.nodes if n.name not in (master, standby)) if len(self.nodes) > 2 else self.nodes[0]
         line = ["handover", "--url", f"http://{other.http}", "--keyspace", key[0], "--partition", str(key[1])]
+        before = self.given(self.cluster.nodes[master], key)
         done = self.run_cli(*line, "--to", standby)
         self.assertEqual(done.returncode, 0, f"{done}\n{self.cluster.nodes[master].log()[-3000:]}")
         self.assertIn(f"{standby} leads partition {key[1]} of accounts", done.stdout)
         self.assertEqual(self.cluster.masters()[key], standby)
+        after = self.given(self.cluster.nodes[master], key)
+        self.assertEqual(after[:2], [before[0] + 1, before[1]], "hand-overs that were done, that were not")
+        self.assertGreater(after[2], before[2], "the time in which writes waited for hand-overs")
         done = self.run_cli(*line, "--to", "nobody")
         self.assertEqual(done.returncode, 1)
         self.assertIn("nobody", done.stderr)

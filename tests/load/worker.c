@@ -94,7 +94,7 @@ static void look_at_nodes(struct worker *w)
     }
 }
 
-/* Any but `last` that has not just refused; any when there is none. */
+/* Any but `last` that has not just refused or been silent; any but `last` when there is none. */
 static unsigned choose_node(struct worker *w, int last)
 {
     int64_t now = load_now_ns();
@@ -104,7 +104,7 @@ static unsigned choose_node(struct worker *w, int last)
         if ((int)node != last && w->avoid_until_ns[node] <= now)
             return node;
     }
-    return first;
+    return (int)first == last ? (first + 1) % n : first;
 }
 
 /* ---- requests ---- */
