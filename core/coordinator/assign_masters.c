@@ -3,6 +3,9 @@
  *
  * Balance is a flow: a partition can go from the node that will lead it to any other that holds it in step. Where the one that leads
  * most cannot give to one that leads two less, it gives to a third, which gives one of its own, and so on: the shortest such way.
+ *
+ * While a node is absent that will come back for its share, what it led rests where it went: evening that out would move masterships of
+ * others, and move them again when it is back. Only who leads less than a share of its own, one that joined meanwhile, gets more.
  */
 #include "coordinator/deciding.h"
 
@@ -103,7 +106,7 @@ struct flow {
     int16_t *from;   /* by which node the search came to each; -1: not yet */
     int16_t *queue;
     /*
-     * Replicas are being built, which will give nearer ways: only neighbours are looked at, and nobody gives below its share or gets
+     * Replicas are being built, which will give nearer ways: only neighbours are looked at, and nobody gives below the average or gets
      * above it. Else what one gave too much would have to be given to it again.
      */
     bool near;
@@ -139,11 +142,10 @@ static bool may_give(const struct flow *flow, int16_t start, int16_t end)
 {
     uint32_t more = flow->d->nodes[start].leads, less = flow->d->nodes[end].leads;
 
-    if (less + 2 > more)
+    if (less + 2 > more || less >= flow->d->share)
         return false;
-    return !flow->near || ((uint64_t)more * flow->able > flow->total &&
-                           (uint64_t)(less + 1) * flow->able <= flow->total + flow->able - 1 &&
-                           (uint64_t)(more - 1) * flow->able >= flow->total - flow->total % flow->able);
+    return !flow->near ||
+           ((uint64_t)(more - 1) * flow->able >= flow->total && (uint64_t)less * flow->able < flow->total);
 }
 
 /* The nearest node that leads two less than `start`, or -1. */
@@ -208,6 +210,25 @@ static bool shift_once(struct flow *flow, bool *tried)
     return false;
 }
 
+/* It holds replicas, and nobody else builds them yet. */
+static bool will_be_back(const struct aff_assign_node *node)
+{
+    return !node->able && !node->gone && node->holds > 0;
+}
+
+/* What each node leads at least when all are there; without absent ones there is no need of it. */
+static uint32_t share_of(const struct aff_deciding *d)
+{
+    uint32_t all = 0, nodes = 0, absent = 0;
+
+    for (size_t i = 0; i < d->nodes_count; i++) {
+        all += d->nodes[i].leads;
+        absent += will_be_back(&d->nodes[i]);
+        nodes += d->nodes[i].able || will_be_back(&d->nodes[i]);
+    }
+    return absent ? all / nodes : UINT32_MAX;
+}
+
 static bool uneven(const struct aff_deciding *d)
 {
     uint32_t most = 0, least = UINT32_MAX;
@@ -253,6 +274,7 @@ void aff_assign_masters(struct aff_deciding *d)
 {
     for (size_t i = 0; i < d->pieces_count; i++)
         settle_piece(d, &d->pieces[i]);
+    d->share = share_of(d);
     if (!d->in->patient)
         balance(d);
 }

@@ -477,7 +477,7 @@ void aff_assign_exchange(struct aff_deciding *d)
     for (int16_t most = 0; (size_t)most < d->nodes_count; most++)
         for (int16_t least = 0; (size_t)least < d->nodes_count; least++)
             if (d->nodes[most].able && d->nodes[least].able && d->nodes[most].leads >= d->nodes[least].leads + 2 &&
-                exchange(d, most, least))
+                d->nodes[least].leads < d->share && exchange(d, most, least))
                 return;
 }
 

@@ -12,7 +12,8 @@
  *               keeps its replicas until it is `gone`. A replica moves by a new one, which follows; when that is in step, and leads if
  *               the old one did, the old one goes.
  *   masters     Each node as many as any other that is live and not draining, of those partitions that are placed automatically. A move is a
- *               `target`: the owner hands over when the target is in step. On a join at most ceil(P/N) move.
+ *               `target`: the owner hands over when the target is in step. On a join at most ceil(P/N) move. When a node leaves
+ *               only what it led moves; until it is back or `gone` the others are not evened out, but a node that joins gets its share.
  *   draining    Leads nothing if another in step is there, gets nothing new, and keeps its replicas: it may come back.
  *   static      A list is taken as it is: the first in step of the list leads.
  *   pinned      A target that a person wished stays, as long as that node lives and does not drain.

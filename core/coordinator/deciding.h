@@ -47,6 +47,7 @@ struct aff_deciding {
     int64_t bound;
     uint32_t moving, moves;      /* partitions with a move under way, and how many may be */
     uint32_t handing, handovers; /* the same of hand-overs */
+    uint32_t share;              /* who leads as many gets no more by balance */
     struct aff_assigned done;
 };
 

@@ -119,6 +119,68 @@ static void test_draining(void **state)
     world_free(w);
 }
 
+/* With two replicas each mastership has but one place to go, wherever that leads to. */
+static void leaves(int nodes, uint32_t partitions, bool drains)
+{
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        struct world *w = of_nodes(seed, nodes, partitions, 2);
+        int node = (int)world_random(w, (uint32_t)nodes);
+        size_t led = world_leads(w, node);
+
+        w->masters_moved = 0;
+        if (drains) {
+            w->nodes[node].draining = true;
+            world_rest(w);
+        }
+        world_crash(w, node);
+        world_rest(w);
+        world_expect_whole(w);
+        if (w->masters_moved != (drains ? led : 0))
+            fail_msg("seed %d: %zu hand-overs when a node of %d left that led %zu of %u", (int)seed, w->masters_moved,
+                     nodes, led, partitions);
+        w->masters_moved = 0;
+        world_join(w, node, "");
+        world_rest(w);
+        world_expect_balance(w, true, true);
+        if (w->masters_moved > share(partitions, nodes))
+            fail_msg("seed %d: %zu hand-overs when it was back; at most %zu should", (int)seed, w->masters_moved,
+                     share(partitions, nodes));
+        assert_int_equal(w->replicas_moved, 0);
+        world_free(w);
+    }
+}
+
+static void test_a_leave_moves_what_it_led(void **state)
+{
+    (void)state;
+    for (int nodes = 2; nodes <= 6; nodes++)
+        for (uint32_t partitions = 6; partitions <= 40; partitions += 17) {
+            leaves(nodes, partitions, true);
+            leaves(nodes, partitions, false);
+        }
+}
+
+static void test_who_joins_while_another_is_away_gets_its_share(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        struct world *w = of_nodes(seed, 4, 24, 2);
+
+        world_crash(w, 1);
+        world_rest(w);
+        world_join(w, 4, "");
+        world_rest(w);
+        world_expect_whole(w);
+        if (world_leads(w, 4) < 24 / 5)
+            fail_msg("seed %d: it leads %zu of 24, among five", (int)seed, world_leads(w, 4));
+        world_gone(w, 1);
+        world_rest(w);
+        world_expect_whole(w);
+        world_expect_balance(w, true, true);
+        world_free(w);
+    }
+}
+
 static void test_few_at_a_time(void **state)
 {
     struct world *w = of_nodes(3, 2, 64, 2);
@@ -442,6 +504,8 @@ int main(void)
         cmocka_unit_test(test_a_join_moves_a_share),
         cmocka_unit_test(test_a_crash_moves_what_it_led),
         cmocka_unit_test(test_draining),
+        cmocka_unit_test(test_a_leave_moves_what_it_led),
+        cmocka_unit_test(test_who_joins_while_another_is_away_gets_its_share),
         cmocka_unit_test(test_few_at_a_time),
         cmocka_unit_test(test_zones),
         cmocka_unit_test(test_in_step_first),
