@@ -74,7 +74,7 @@ def run(arguments, kafka, folder, nodes, rng):
         node.start()
     asyncio.run(put_and_delete(nodes[-1]))
     # ids are remembered for as long as the lag, here for less than a request may take: /outcome tells what is unknown
-    history = asyncio.run(split_brain.load(nodes, arguments.seconds, rng, repeats=False))
+    history = asyncio.run(split_brain.load(nodes, arguments.seconds, rng, repeats=False, met=lambda: split_brain.repairs(nodes) > 0))
     wrong = split_brain.clean(nodes, history.counts)
     if not history.counts["repairs"]:
         wrong.append("no void record was left behind, so nothing was proven")

@@ -252,23 +252,25 @@ def target(key):
 
 
 class Faults:
-    """Stops a node for seconds, again and again; three times of four the one that writes. With a broker: other faults, too."""
+    """Stops a node for seconds, again and again; three times of four the one that writes. With a broker: other faults, too. It goes on
+    for longer until `met`, which may block: what the run is about happens by chance."""
 
-    def __init__(self, nodes, history, rng, kafka=None):
-        self.nodes, self.history, self.random, self.kafka = nodes, history, rng, kafka
+    def __init__(self, nodes, history, rng, kafka=None, met=lambda: True):
+        self.nodes, self.history, self.random, self.kafka, self.met = nodes, history, rng, kafka, met
 
     async def run(self, until):
         while True:
             before = Counter(self.history.acknowledged)
             await asyncio.sleep(self.random.uniform(1, 3))
-            if time.monotonic() > until and (self.enough() or time.monotonic() > until + LONGER_S):
+            if time.monotonic() > until and (await self.enough() or time.monotonic() > until + LONGER_S):
                 return
             leader = max(self.nodes, key=lambda node: self.history.acknowledged[node.name] - before[node.name])
             victim = leader if self.random.random() < 0.75 else self.random.choice(self.nodes)
             await asyncio.gather(*(self.some(victim) if self.kafka else [self.pause(victim)]))
 
-    def enough(self):
-        return all(self.history.acknowledged[node.name] >= LEAST_ACKNOWLEDGED for node in self.nodes)
+    async def enough(self):
+        written = all(self.history.acknowledged[node.name] >= LEAST_ACKNOWLEDGED for node in self.nodes)
+        return written and await asyncio.to_thread(self.met)
 
     def some(self, victim):
         roll = self.random.random()
@@ -310,14 +312,14 @@ class Faults:
         await asyncio.to_thread(self.kafka.restart, 1)
 
 
-async def load(nodes, seconds, rng, kafka=None, repeats=True):
-    """With `kafka` every fault. `repeats`: as a Worker has it."""
+async def load(nodes, seconds, rng, kafka=None, repeats=True, met=lambda: True):
+    """With `kafka` every fault. `repeats`: as a Worker has it. `met`: as Faults have it."""
     history = History()
     workers = [
         Worker(i, node, nodes, history, random.Random(rng.random()), repeats) for node in nodes for i in range(WORKERS)
     ]
     running = [asyncio.ensure_future(worker.run()) for worker in workers]
-    faults = asyncio.ensure_future(Faults(nodes, history, rng, kafka).run(time.monotonic() + seconds))
+    faults = asyncio.ensure_future(Faults(nodes, history, rng, kafka, met).run(time.monotonic() + seconds))
     broken = asyncio.gather(*running)
     await asyncio.wait([faults, broken], return_when=asyncio.FIRST_COMPLETED)
     for worker in workers:
@@ -394,8 +396,12 @@ def clean(nodes, counts):
         if time.monotonic() > until:
             return [f"keys stay dirty: {found}"]
         time.sleep(0.1)
-    counts["repairs"] = int(sum(node.metric("aff_partition_repairs_total") for node in nodes))
+    counts["repairs"] = repairs(nodes)
     return []
+
+
+def repairs(nodes):
+    return int(sum(node.metric("aff_partition_repairs_total") for node in nodes))
 
 
 def compare(nodes, bootstrap, counts):
