@@ -12,6 +12,7 @@
 With `network`, a world.Network, each node has a network namespace of its own, and can be cut off. Everything ends with the
 cluster, and with the process that made it: a guard ends what is left.
 """
+import collections
 import concurrent.futures
 import contextlib
 import json
@@ -55,7 +56,7 @@ class Node:
 
     def _config(self, folder):
         cluster = self.cluster
-        return {
+        own = {
             "cluster": cluster.name,
             "node": {"name": self.name, "data": os.path.join(folder, "data"), "loops": cluster.loops},
             "http": [{"listen": self.http}],
@@ -64,8 +65,10 @@ class Node:
             "coordinator": "zookeeper",
             "zookeeper": {"connect": cluster.zookeeper.connect, "session": cluster.session, "tick": "500ms"},
             "peer": {"listen": self.peers, "security": "plain"},
-            **cluster.config,
         }
+        for key, value in cluster.config.items():
+            own[key] = {**own.get(key, {}), **value} if isinstance(value, dict) else value
+        return own
 
     # ---- life ----
 
@@ -279,6 +282,19 @@ class Cluster:
         """Returns {(keyspace, partition): master}."""
         self.wait_for(lambda: not self.unsettled(all_there), lambda: self.unsettled(all_there))
         return self.masters()
+
+    def shares(self):
+        """{node that runs: how many partitions it leads}"""
+        led = collections.Counter(self.masters().values())
+        return {node.name: led[node.name] for node in self.running()}
+
+    def await_even(self):
+        """Until it is settled and everybody leads its share: after a start that takes until all have come, and then some hand-overs."""
+        def even(shares):
+            return sum(shares.values()) == len(self.partitions()) and max(shares.values()) - min(shares.values()) <= 1
+
+        self.wait_for(lambda: even(self.shares()), lambda: f"they lead {self.shares()} of {len(self.partitions())} partitions")
+        self.await_settled()
 
     def wait_for(self, holds, why=lambda: "", patience_s=PATIENCE_S):
         deadline = time.monotonic() + patience_s

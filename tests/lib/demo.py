@@ -41,7 +41,7 @@ def cluster(arguments):
 
 def started(made, since):
     """Says what runs."""
-    made.await_settled()
+    made.await_even()
     print(f"3 brokers, 3 ZooKeepers, 3 nodes, {len(made.partitions())} partitions, after {time.monotonic() - since:.1f} s")
     for node in made.nodes.values():
         print(f"  {node.name}  http://{node.http}  supervisor {node.supervisor}, worker {node.worker()}")
