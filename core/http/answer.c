@@ -100,6 +100,13 @@ void aff_answer_kept(struct aff_exchange *x)
     x->response_kept = true;
 }
 
+void aff_answer_pin(struct aff_exchange *x, struct aff_kept *place)
+{
+    assert(x->response == place->response && !x->pinned);
+    x->pinned = place;
+    place->pins++;
+}
+
 void aff_answer_etag(struct aff_exchange *x, struct aff_etag tag)
 {
     char text[AFF_ETAG_TEXT_MAX];

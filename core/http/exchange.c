@@ -73,6 +73,7 @@ static void clear(struct aff_exchange *x)
     x->refused = x->status = 0;
     x->response = NULL;
     x->response_kept = false;
+    x->pinned = NULL;
     aff_headers_init(&x->headers);
     aff_buf_init(&x->body);
 }
@@ -134,6 +135,9 @@ static void drop_response(struct aff_exchange *x)
 {
     if (x->response && !x->response_kept)
         MHD_destroy_response(x->response);
+    if (x->pinned)
+        x->pinned->pins--;
+    x->pinned = NULL;
     x->response = NULL;
     x->response_kept = false;
 }

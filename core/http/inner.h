@@ -225,7 +225,8 @@ struct aff_exchange {
     int status;
     uint64_t response_len;
     struct MHD_Response *response; /* until it is queued */
-    bool response_kept;            /* it belongs to http->kept */
+    bool response_kept;            /* it is one of kept.h */
+    struct aff_kept *pinned;       /* of this place; NULL: of a document */
     bool streams;                  /* its length is not known */
 };
 
@@ -285,6 +286,8 @@ void aff_answer_refused(struct aff_exchange *x);
 void aff_answer_options(struct aff_exchange *x);
 void aff_answer_own(struct aff_exchange *x);  /* the fields that are this request's alone */
 void aff_answer_kept(struct aff_exchange *x); /* x->response is kept from now on: those that are the same for all */
+/* x->response is that of the place, which keeps it until it was given to libmicrohttpd, or never will be. */
+void aff_answer_pin(struct aff_exchange *x, struct aff_kept *place);
 void aff_answer_etag(struct aff_exchange *x, struct aff_etag tag);
 void aff_answer_position(struct aff_exchange *x, uint32_t partition, int64_t offset);
 

@@ -5,6 +5,9 @@
  * made for it is as good the next time; making one costs some twenty allocations, more than to read the value.
  *
  * A fixed number of places. A version has one place, and the version that was read last has it. One loop's.
+ *
+ * An answer that was made while its connection is suspended is given to libmicrohttpd later, when that runs the connection again. Until
+ * then nobody but the place holds the response, so the place is pinned: another version of the same place is not kept.
  */
 #ifndef AFF_HTTP_KEPT_H
 #define AFF_HTTP_KEPT_H
@@ -22,6 +25,7 @@ struct aff_kept {
     const struct aff_space *space;
     struct aff_etag tag;
     struct MHD_Response *response; /* NULL: the place is free */
+    unsigned pins;                 /* answers of it that libmicrohttpd has not been given yet */
 };
 
 /* The place of a version, which may be another's now. `table` has AFF_KEPT_PLACES places. */
@@ -38,13 +42,16 @@ static inline bool aff_kept_is(const struct aff_kept *place, const struct aff_sp
            place->tag.identity8 == tag.identity8 && place->space == space;
 }
 
-/* Takes the response over. What is being sent of the one before lives until it is sent. */
-static inline void aff_kept_set(struct aff_kept *place, const struct aff_space *space, struct aff_etag tag,
+/* Takes the response over, unless the place is pinned. What is being sent of the one before lives until it is sent. */
+static inline bool aff_kept_set(struct aff_kept *place, const struct aff_space *space, struct aff_etag tag,
                                 struct MHD_Response *response)
 {
+    if (place->pins)
+        return false;
     if (place->response)
         MHD_destroy_response(place->response);
-    *place = (struct aff_kept){ space, tag, response };
+    *place = (struct aff_kept){ space, tag, response, 0 };
+    return true;
 }
 
 /* The same of a text that does not change. */

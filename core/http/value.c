@@ -87,15 +87,16 @@ static void answer_whole(struct aff_exchange *x, const struct aff_found *found, 
     bool keep = found->item.value.len <= AFF_KEPT_VALUE_MAX && !aff_answers_alone(x);
     if (keep && aff_kept_is(place, x->space, tag)) {
         aff_answer_again(x, 200, place->response, found->item.value.len);
+        aff_answer_pin(x, place);
         return;
     }
     aff_answer(x, 200, found->item.value);
     add_version(x, found, tag, type);
     if (varies)
         x->varies |= AFF_VARIES_CODING;
-    if (keep && x->response) {
-        aff_kept_set(place, x->space, tag, x->response);
+    if (keep && x->response && aff_kept_set(place, x->space, tag, x->response)) {
         aff_answer_kept(x);
+        aff_answer_pin(x, place);
     }
 }
 

@@ -22,14 +22,19 @@ static void only_the_same_version_finds_its_response(void **state)
     const struct aff_etag tag = { 1, 2, 3 }, later = { 1, 2, 3 + AFF_KEPT_PLACES }, log = { 9, 2, 3 };
     struct aff_kept *place = aff_kept_place(table, &notes, tag);
     assert_false(aff_kept_is(place, &notes, tag));
-    aff_kept_set(place, &notes, tag, new_response());
+    assert_true(aff_kept_set(place, &notes, tag, new_response()));
     assert_true(aff_kept_is(place, &notes, tag));
     assert_ptr_equal(aff_kept_place(table, &notes, later), place);
     assert_false(aff_kept_is(place, &notes, later));
     assert_false(aff_kept_is(place, &notes, log));
     assert_false(aff_kept_is(place, &words, tag));
     assert_false(aff_kept_is(place, &notes, (struct aff_etag){ 1, 3, 3 }));
-    aff_kept_set(place, &notes, later, new_response());
+    struct MHD_Response *other = new_response();
+    place->pins = 1; /* an answer of it is on its way to libmicrohttpd */
+    assert_false(aff_kept_set(place, &notes, later, other));
+    assert_true(aff_kept_is(place, &notes, tag));
+    place->pins = 0;
+    assert_true(aff_kept_set(place, &notes, later, other));
     assert_true(aff_kept_is(place, &notes, later));
     assert_false(aff_kept_is(place, &notes, tag));
     aff_kept_clear(table);

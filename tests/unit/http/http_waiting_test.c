@@ -5,6 +5,8 @@
  */
 #include "fixture.h"
 
+#include "http/kept.h"
+
 #include <sys/socket.h>
 #include <time.h>
 
@@ -281,6 +283,51 @@ static void is_quiet(struct fixture *fixture, void *arg)
     *(bool *)arg = aff_http_quiet(fixture->https[0]);
 }
 
+/* The next version has the place of the one before in http/kept.h. */
+static void collide(struct fixture *fixture, void *arg)
+{
+    (void)arg;
+    fixture->fake->next_offset += AFF_KEPT_PLACES - 1;
+}
+
+/* Answers that come together are sent one after the other; meanwhile others take their places among the responses that are kept. */
+static void reads_that_are_answered_together_get_what_each_asked_for(void **state)
+{
+    (void)state;
+    enum { MANY = 16 };
+    int fds[MANY];
+    for (int i = 0; i < MANY; i++) {
+        char request[256];
+        fds[i] = client_open(f);
+        (void)snprintf(request, sizeof request, "PUT /v1/notes/c%02d HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\n%02d",
+                       i, i + 10);
+        client_say(fds[i], request);
+        client_read(fds[i], &r, false);
+        assert_status(&r, 201);
+        fixture_run(f, collide, NULL);
+    }
+    fixture_script(f, (struct fake_script){ .when = FAKE_HELD, .no_lease = true });
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < MANY; i++) {
+            char request[256];
+            /* each value twice: of the two that read it the second finds what the first has kept */
+            (void)snprintf(request, sizeof request, "GET /v1/notes/c%02d HTTP/1.1\r\n" HOST "\r\n", i / 2 + round * 4);
+            client_say(fds[i], request);
+        }
+        wait_held(MANY);
+        fixture_answer_held(f);
+        for (int i = 0; i < MANY; i++) {
+            char want[16];
+            client_read(fds[i], &r, false);
+            assert_status(&r, 200);
+            (void)snprintf(want, sizeof want, "%02d", i / 2 + round * 4 + 10);
+            assert_string_equal(r.body, want);
+        }
+    }
+    for (int i = 0; i < MANY; i++)
+        client_close(fds[i]);
+}
+
 static void a_drain_closes_what_is_idle_and_finishes_what_is_not(void **state)
 {
     (void)state;
@@ -414,6 +461,7 @@ int main(void)
         cmocka_unit_test_setup(a_client_may_go_while_its_call_is_under_way, reset),
         cmocka_unit_test_setup(a_late_release_holds_the_request_and_nothing_else, reset),
         cmocka_unit_test_setup(a_read_behind_a_barrier_waits_for_its_release, reset),
+        cmocka_unit_test_setup(reads_that_are_answered_together_get_what_each_asked_for, reset),
         cmocka_unit_test_setup(a_drain_closes_what_is_idle_and_finishes_what_is_not, reset),
         cmocka_unit_test_setup(a_stop_closes_everything_and_calls_still_come_back, reset),
         cmocka_unit_test_setup(connections_are_spread_over_the_loops, reset),
