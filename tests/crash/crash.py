@@ -21,6 +21,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import uuid
@@ -34,6 +35,7 @@ from model import Counts, Violation, World
 from powerloss import Loss
 
 WORKERS = 32
+END_S = 10  # a server that was killed is gone within it
 REGISTERS, ACCOUNTS = 384, 40
 
 KEYSPACES = {
@@ -189,9 +191,10 @@ class Suite:
         load = Load(server, self.world, self.counts, self.random)
         try:
             await load.check(16)
-        except (Lost, NotSent):
+        except (Lost, NotSent) as lost:
             if not self.died_of_fault(server):
-                raise
+                raise ServerFailed(f"{plan}: a connection ended while it was checked ({lost}); {self.state(server)}\n"
+                                   f"{server.log()[-4000:]}") from lost
             return  # the fault point came while it was checked
         if self.counts.violations:
             return
@@ -221,7 +224,18 @@ class Suite:
     @staticmethod
     def died_of_fault(server):
         """Killed, or ended by itself when a sync failed."""
-        return server.faults is not None and server.process.wait() in (-signal.SIGKILL, -signal.SIGABRT)
+        if server.faults is None:
+            return False
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return server.process.wait(END_S) in (-signal.SIGKILL, -signal.SIGABRT)
+        return False
+
+    @staticmethod
+    def state(server):
+        """Of its process; one that has closed a connection may take a moment to be gone."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return f"the server ended with status {server.process.wait(END_S)}"
+        return "the server runs"
 
     def run(self):
         """True when something was violated."""
