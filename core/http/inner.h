@@ -226,7 +226,7 @@ struct aff_exchange {
     uint64_t response_len;
     struct MHD_Response *response; /* until it is queued */
     bool response_kept;            /* it is one of kept.h */
-    struct aff_kept *pinned;       /* of this place; NULL: of a document */
+    struct aff_kept *pinned;       /* the place that the response is of; NULL: it is of none */
     bool streams;                  /* its length is not known */
 };
 

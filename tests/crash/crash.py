@@ -35,7 +35,7 @@ from model import Counts, Violation, World
 from powerloss import Loss
 
 WORKERS = 32
-END_S = 10  # a server that was killed is gone within it
+END_S = 60  # for a server that was killed, or that ends by itself, to be gone
 REGISTERS, ACCOUNTS = 384, 40
 
 KEYSPACES = {
